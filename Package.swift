@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Everything compiles under the strictest rules the compiler has: an unmarked unsafe use, a C type in an API or a
+/// warning of any kind stops the build.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// Each target may depend only on those listed below it.
+let package = Package(
+    name: "forwarder",
+    products: [.executable(name: "forwarder", targets: ["forwarder"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // Words: one file per verb, one door for output.
+        .executableTarget(
+            name: "forwarder", dependencies: ["Node", "Lab", argumentParser, logging], swiftSettings: strict),
+
+        // Network namespaces, real tunnels, probes: serves demo, bench and the tests.
+        .target(name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "CLinux", system], swiftSettings: strict),
+
+        // Policy: settings, the plan of host changes, the running node, the control socket.
+        .target(
+            name: "Node",
+            dependencies: ["Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system, yams],
+            swiftSettings: strict),
+
+        // The eBPF programs: load, attach, maps.
+        .target(
+            name: "Steering", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF", system],
+            swiftSettings: strict),
+
+        // The loop: ports, frames, packet I/O, flow table, bindings, verdicts, statistics.
+        .target(
+            name: "DataPlane", dependencies: ["LinuxSystem", "PacketParse", "CUring", "CLinux", system],
+            swiftSettings: strict),
+
+        // Links, addresses, routes, neighbours, filters as values, over libnl.
+        .target(
+            name: "LinuxNetwork", dependencies: ["LinuxSystem", "PacketParse", "CNetlink", system],
+            swiftSettings: strict),
+
+        // Descriptors, namespaces, capabilities, processes, clocks.
+        .target(name: "LinuxSystem", dependencies: ["CLinux", system], swiftSettings: strict),
+
+        // Octets to meaning; imports nothing.
+        .target(name: "PacketParse", swiftSettings: strict),
+
+        // C headers and small static inline shims.
+        .systemLibrary(name: "CUring", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev"])]),
+        .systemLibrary(
+            name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], path: "Tests/Benchmarks",
+            swiftSettings: strict),
+        .testTarget(name: "PacketParseTests", dependencies: ["PacketParse"], swiftSettings: strict),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", system], swiftSettings: strict),
+        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse"], swiftSettings: strict),
+        .testTarget(
+            name: "DataPlaneTests", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(
+            name: "SteeringTests", dependencies: ["Steering", "LinuxNetwork", "LinuxSystem", "PacketParse"],
+            swiftSettings: strict),
+        .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
+    ]
+)
