@@ -1,0 +1,40 @@
+/// An IPv4 header over octets that were checked once (RFC 791).
+///
+/// What exists has a header length of at least 20 octets, all of them inside the span, and a total length that covers it.
+package struct IPv4Header: ~Escapable {
+    private let bytes: RawSpan
+
+    /// Where fields lie, in octets.
+    package enum Field {
+        package static var typeOfService: Int { 1 }
+        package static var totalLength: Int { 2 }
+        package static var timeToLive: Int { 8 }
+        package static var headerChecksum: Int { 10 }
+        package static var source: Int { 12 }
+        package static var destination: Int { 16 }
+    }
+
+    @_lifetime(copy bytes)
+    init(_ bytes: RawSpan) throws(ParseError) {
+        guard bytes.byteCount >= 20 else { throw .truncated }
+        let length = Int(bytes.octet(at: 0) & 0xf) &* 4
+        guard length >= 20 else { throw .badHeaderLength }
+        guard length <= bytes.byteCount else { throw .truncated }
+        guard Int(bytes.word16(at: Field.totalLength)) >= length else { throw .badTotalLength }
+        self.bytes = bytes
+    }
+
+    var headerLength: Int { Int(bytes.octet(at: 0) & 0xf) &* 4 }
+    var totalLength: Int { Int(bytes.word16(at: Field.totalLength)) }
+    var identification: UInt16 { bytes.word16(at: 4) }
+    var moreFragments: Bool { bytes.octet(at: 6) & 0x20 != 0 }
+    /// In octets.
+    var fragmentOffset: Int { Int(bytes.word16(at: 6) & 0x1fff) &* 8 }
+    var timeToLive: UInt8 { bytes.octet(at: Field.timeToLive) }
+    var protocolNumber: UInt8 { bytes.octet(at: 9) }
+    var source: IPAddress { IPAddress(v4: bytes.word32(at: Field.source)) }
+    var destination: IPAddress { IPAddress(v4: bytes.word32(at: Field.destination)) }
+
+    /// The header, its checksum included, sums to all ones.
+    var checksumHolds: Bool { InternetChecksum.complete(InternetChecksum.sum(bytes.extracting(first: headerLength))) == 0 }
+}
