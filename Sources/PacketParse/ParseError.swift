@@ -1,5 +1,5 @@
 /// Why octets are not a packet that we would forward. Each is a drop reason of its own.
-package enum ParseError: UInt8, Error, CaseIterable, Sendable {
+package enum ParseError: UInt8, Error, CaseIterable, Sendable, BitwiseCopyable {
     /// The octets end before a header or a length that they announce.
     case truncated
     /// Neither 4 nor 6.

@@ -1,0 +1,66 @@
+package import LinuxSystem
+
+/// The two ports of ours, each facing one edge.
+package enum Side: Int, Sendable, CaseIterable, BitwiseCopyable {
+    /// Faces the tailnet.
+    case inside = 0
+    /// Faces the VPN.
+    case outside = 1
+
+    package var opposite: Side { self == .inside ? .outside : .inside }
+}
+
+/// One buffer slot on loan: a virtio header and one IP packet, perhaps a super-packet.
+///
+/// A frame has a single owner: the loop, or the kernel while a read or write is in flight. Passing it on consumes it, so
+/// sending it twice does not compile; one that is neither passed on nor recycled trips the assertion.
+package struct Frame: ~Copyable {
+    package let slot: UInt16
+    /// Octets in use, the virtio header's ten included.
+    package var length: Int
+
+    init(slot: UInt16, length: Int) {
+        self.slot = slot
+        self.length = length
+    }
+
+    consuming func surrender() -> UInt16 {
+        let number = slot
+        discard self
+        return number
+    }
+
+    deinit { assertionFailure("frame \(slot) is lost") }
+}
+
+/// The memory of all frames.
+///
+/// Slots are an odd number of cache lines apart, so that the headers of a batch do not fall into the same cache set, and
+/// a packet begins at a multiple of sixteen octets, six behind the slot's start.
+package struct FrameArena: ~Copyable {
+    /// The largest IP packet (IPv6 counts its payload alone in sixteen bits) and the virtio header.
+    package static let capacity = 40 + 65535 + 10
+    static let stride = 1027 * 64
+    private static let lead = 6
+
+    package let slots: Int
+    private let memory: Slab<UInt8>
+
+    package init(slots: Int) throws(KernelError) {
+        self.slots = slots
+        memory = try Slab(count: slots * Self.stride)
+    }
+
+    /// Where a slot's virtio header lies, for a call into the kernel.
+    @inline(always) func address(of slot: UInt16) -> UnsafeMutableRawPointer {
+        unsafe UnsafeMutableRawPointer(memory.address(of: Int(slot) * Self.stride + Self.lead))
+    }
+
+    /// A frame's octets, virtio header and packet.
+    @inline(always) @_lifetime(&self)
+    package mutating func octets(of frame: borrowing Frame) -> MutableRawSpan {
+        precondition(frame.length >= 0 && frame.length <= Self.capacity)
+        let octets = unsafe MutableRawSpan(_unsafeStart: address(of: frame.slot), byteCount: frame.length)
+        return unsafe _overrideLifetime(octets, mutating: &self)
+    }
+}

@@ -1,0 +1,82 @@
+package import LinuxSystem
+import Synchronization
+
+/// Questions that other threads put to the loop, which answers between two batches.
+///
+/// The loop shares nothing else with anybody: its counters have one reader and one writer, itself. Per round it costs one
+/// load. A loop that does not answer within a second is stuck, which is worth knowing too.
+package final class Inquiries: Sendable {
+    package typealias Question = @Sendable (inout NAT, Snapshot) -> Void
+
+    private let questions = Mutex<[Question]>([])
+    private let waiting = Atomic<Bool>(false)
+    private let stopping = Atomic<Bool>(false)
+    private let wake: EventDescriptor
+
+    package init() throws(KernelError) { wake = try EventDescriptor() }
+
+    /// The descriptor that wakes the loop up.
+    package var wakeDescriptor: CInt { wake.raw }
+
+    // MARK: The asking side
+
+    /// Has the loop compute an answer; none when it has not done so within a second.
+    package func ask<Answer: Sendable>(
+        _ question: @escaping @Sendable (inout NAT, Snapshot) -> Answer
+    ) throws(KernelError) -> Answer? {
+        let reply = try Reply<Answer>()
+        questions.withLock { $0.append { nat, snapshot in reply.give(question(&nat, snapshot)) } }
+        waiting.store(true, ordering: .releasing)
+        wake.signal()
+        return reply.take(milliseconds: 1000)
+    }
+
+    package func stop() {
+        stopping.store(true, ordering: .releasing)
+        wake.signal()
+    }
+
+    // MARK: The loop's side
+
+    var stopRequested: Bool { stopping.load(ordering: .acquiring) }
+    var isWaiting: Bool { waiting.load(ordering: .acquiring) }
+
+    func answer(_ nat: inout NAT, _ snapshot: Snapshot) {
+        waiting.store(false, ordering: .releasing)
+        let asked = questions.withLock { questions in
+            let asked = questions
+            questions.removeAll()
+            return asked
+        }
+        for question in asked { question(&nat, snapshot) }
+    }
+}
+
+/// Where one answer is left and picked up.
+private final class Reply<Answer: Sendable>: Sendable {
+    private let answer = Mutex<Answer?>(nil)
+    private let given: EventDescriptor
+
+    init() throws(KernelError) { given = try EventDescriptor() }
+
+    func give(_ value: Answer) {
+        answer.withLock { $0 = value }
+        given.signal()
+    }
+
+    func take(milliseconds: Int32) -> Answer? {
+        guard given.wait(milliseconds: milliseconds) else { return nil }
+        return answer.withLock { $0 }
+    }
+}
+
+/// The loop's state at one moment.
+package struct Snapshot: Sendable {
+    package let statistics: Statistics
+    package let flowsLive: Int
+    package let flowsCapacity: Int
+    package let bindingsInUse: Int
+    package let offloads: (inside: Port.Offloads, outside: Port.Offloads)
+    /// The second that flows' times are counted in.
+    package let seconds: UInt32
+}

@@ -1,0 +1,229 @@
+package import PacketParse
+
+/// The addresses of the VPN that stand for the whole tailnet, one per family where it has one.
+package struct ExitAddresses: Sendable, Equatable {
+    package var v4: IPAddress?
+    package var v6: IPAddress?
+
+    package init(v4: IPAddress?, v6: IPAddress?) {
+        self.v4 = v4
+        self.v6 = v6
+    }
+}
+
+/// Decides about a packet and rewrites it: which flow it belongs to, whether a new one may begin, whose address it bears.
+///
+/// A NAT44 and NAT66 with the manners of RFC 4787, 5382 and 5508: what comes from outside passes only if the tailnet
+/// opened that very flow (address- and port-dependent filtering).
+package struct NAT: ~Copyable {
+    package private(set) var flows: FlowTable
+    package private(set) var bindings: Bindings
+    private var fragments: FragmentTable
+    // The mapped form spares an optional per packet; `unspecified` is "none".
+    private var exitV4: IPAddress
+    private var exitV6: IPAddress
+
+    package init(flows: consuming FlowTable, bindings: consuming Bindings, fragments: consuming FragmentTable, exits: ExitAddresses) {
+        self.flows = flows
+        self.bindings = bindings
+        self.fragments = fragments
+        exitV4 = exits.v4 ?? .unspecified
+        exitV6 = exits.v6 ?? .unspecified
+    }
+
+    @inline(always) private func exit(isV4: Bool) -> IPAddress { isV4 ? exitV4 : exitV6 }
+
+    // MARK: From the tailnet
+
+    /// Decides about a packet from the tailnet and gives it the exit address.
+    ///
+    /// - Parameter hash: of its outbound key, computed when the batch was prefetched.
+    @inline(always)
+    package mutating func egress(
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, hash: UInt64, checksum: PendingChecksum, now: UInt32,
+        _ statistics: inout Statistics
+    ) throws(DropReason) {
+        guard summary.hopLimit > 1 else { throw .refused(.hopLimitExceeded) }
+        let key = FlowKey.outbound(summary)
+        let slot: Int
+        if summary.isOrdinary, let known = flows.findInside(key, hash) {
+            slot = known
+        } else {
+            guard let found = try unusualEgress(&packet, summary, key, hash, now, &statistics) else { return }
+            slot = found
+        }
+        let before = flows[slot].state
+        flows[slot].recordEgress(bytes: summary.totalLength, flags: summary.tcpFlags, now: now)
+        if flows[slot].state != before { flows.reschedule(slot) }
+        Rewrite.egress(flows[slot], exit: exit(isV4: summary.isV4)).apply(to: &packet, summary, checksum: checksum)
+    }
+
+    /// What is not the next packet of a known flow: a fragment, an ICMP error (rewritten here, hence no slot), a beginning.
+    @inline(never)
+    private mutating func unusualEgress(
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ key: FlowKey, _ hash: UInt64, _ now: UInt32,
+        _ statistics: inout Statistics
+    ) throws(DropReason) -> Int? {
+        guard summary.source.isForwardable, summary.destination.isForwardable else {
+            throw .refused(.unforwardableAddress)
+        }
+        let exit = exit(isV4: summary.isV4)
+        guard exit != .unspecified else { throw .refused(.noExitAddress) }
+        if summary.fragment == .later {
+            guard let slot = fragments.find(FragmentTable.Key(summary), now: now),
+                flows[slot].client == summary.source, flows[slot].remote == summary.destination
+            else { throw .refused(.unknownFragment) }
+            return slot
+        }
+        if summary.isICMPError {
+            let quote = try quote(in: packet.bytes, summary)
+            let quotedKey = FlowKey.inbound(quote)
+            guard let slot = flows.findInside(quotedKey, flows.hash(quotedKey)) else { throw .refused(.noFlow) }
+            Rewrite.egress(flows[slot], exit: exit).apply(toErrorIn: &packet, summary, quote: quote)
+            return nil
+        }
+        let slot: Int
+        if let known = flows.findInside(key, hash) {
+            slot = known
+        } else {
+            slot = try open(summary, key, hash, exit, now, &statistics)
+        }
+        if summary.fragment == .first { fragments.record(FragmentTable.Key(summary), slot: slot, now: now) }
+        return slot
+    }
+
+    /// Begins a flow: a slot, a port, both names in the indexes. TCP may begin in the middle, after a restart of ours: the
+    /// remote's reset then ends at once what would otherwise hang.
+    private mutating func open(
+        _ summary: PacketSummary, _ key: FlowKey, _ hash: UInt64, _ exit: IPAddress, _ now: UInt32,
+        _ statistics: inout Statistics
+    ) throws(DropReason) -> Int {
+        switch summary.transport {
+        case .tcp: guard !summary.tcpFlags.contains(.rst) else { throw .refused(.noFlow) }
+        case .udp: break
+        case .icmp, .icmpv6: guard summary.isEchoRequest else { throw .refused(.unsupportedTransport) }
+        case .other: throw .refused(.unsupportedTransport)
+        }
+        guard let slot = flows.reserve() ?? evict(&statistics) else { throw .refused(.flowTableFull) }
+
+        func outsideKey(_ port: UInt16) -> FlowKey {
+            FlowKey(
+                local: exit, remote: key.remote, localPort: port, remotePort: key.remotePort, transport: key.transport)
+        }
+        let loan = bindings.lend(key) { port in
+            let candidate = outsideKey(port)
+            return flows.findOutside(candidate, flows.hash(candidate)) == nil
+        }
+        guard let loan else {
+            flows.release(slot)
+            throw .refused(.bindingsExhausted)
+        }
+        let outside = outsideKey(loan.port)
+        flows.open(
+            slot,
+            Flow(
+                inside: key, insideHash: hash, outside: outside, outsideHash: flows.hash(outside), binding: loan.binding,
+                state: .opening, now: now))
+        statistics.flowsOpened &+= 1
+        return slot
+    }
+
+    // MARK: From the VPN
+
+    /// Decides about a packet from the VPN and gives it the client's address.
+    ///
+    /// - Parameter hash: of its inbound key, computed when the batch was prefetched.
+    @inline(always)
+    package mutating func ingress(
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, hash: UInt64, checksum: PendingChecksum, now: UInt32
+    ) throws(DropReason) {
+        guard summary.hopLimit > 1 else { throw .refused(.hopLimitExceeded) }
+        let slot: Int
+        if summary.isOrdinary, summary.destination == exit(isV4: summary.isV4),
+            let known = flows.findOutside(FlowKey.inbound(summary), hash)
+        {
+            slot = known
+        } else {
+            guard let found = try unusualIngress(&packet, summary, hash, now) else { return }
+            slot = found
+        }
+        let before = flows[slot].state
+        flows[slot].recordIngress(bytes: summary.totalLength, flags: summary.tcpFlags, now: now)
+        if flows[slot].state != before { flows.reschedule(slot) }
+        Rewrite.ingress(flows[slot]).apply(to: &packet, summary, checksum: checksum)
+    }
+
+    @inline(never)
+    private mutating func unusualIngress(
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ hash: UInt64, _ now: UInt32
+    ) throws(DropReason) -> Int? {
+        let exit = exit(isV4: summary.isV4)
+        guard exit != .unspecified, summary.destination == exit else { throw .refused(.noFlow) }
+        if summary.fragment == .later {
+            guard let slot = fragments.find(FragmentTable.Key(summary), now: now), flows[slot].remote == summary.source
+            else { throw .refused(.unknownFragment) }
+            return slot
+        }
+        if summary.isICMPError {
+            let quote = try quote(in: packet.bytes, summary)
+            let quotedKey = FlowKey.outbound(quote)
+            guard quote.source == exit, let slot = flows.findOutside(quotedKey, flows.hash(quotedKey)) else {
+                throw .refused(.noFlow)
+            }
+            Rewrite.ingress(flows[slot]).apply(toErrorIn: &packet, summary, quote: quote)
+            return nil
+        }
+        guard summary.fragment == .first, let slot = flows.findOutside(FlowKey.inbound(summary), hash) else {
+            throw .refused(.noFlow)
+        }
+        fragments.record(FragmentTable.Key(summary), slot: slot, now: now)
+        return slot
+    }
+
+    private func quote(in packet: RawSpan, _ summary: PacketSummary) throws(DropReason) -> PacketSummary {
+        do throws(ParseError) {
+            let quote = try PacketSummary(quoted: packet.extracting(summary.quoteOffset..<summary.totalLength))
+            // A later fragment names no port, and a flow is found by nothing less.
+            guard quote.fragment != .later, quote.isV4 == summary.isV4 else { throw .badFragment }
+            return quote
+        } catch {
+            throw .malformed(error)
+        }
+    }
+
+    // MARK: Ends
+
+    /// Ends flows whose time is over, at most `budget` looks at a time.
+    package mutating func expire(now: UInt32, budget: Int, _ statistics: inout Statistics) {
+        var budget = budget
+        while let slot = flows.nextExpired(now, budget: &budget) {
+            bindings.takeBack(flows.close(slot))
+            statistics.flowsExpired &+= 1
+        }
+    }
+
+    private mutating func evict(_ statistics: inout Statistics) -> Int? {
+        guard let slot = flows.nextToEvict() else { return nil }
+        bindings.takeBack(flows.close(slot))
+        statistics.flowsEvicted &+= 1
+        return flows.reserve()
+    }
+
+    /// Ports that the host's own sockets hold: no new flow borrows them.
+    package mutating func hold(_ transport: Transport, ports: [UInt16]) { bindings.hold(transport, ports: ports) }
+}
+
+extension PacketSummary {
+    /// RFC 792, RFC 4443 section 4.1.
+    fileprivate var isEchoRequest: Bool { icmpType == (transport == .icmp ? 8 : 128) }
+
+    /// Whether the packet's own key names its flow: neither a fragment nor an ICMP error.
+    @inline(always) fileprivate var isOrdinary: Bool { fragment == .none && transport != .other && !isICMPError }
+}
+
+extension IPAddress {
+    /// Whether a router may forward a packet from or to this address (RFC 1812 section 5.3.7, RFC 4291 section 2.5.6).
+    fileprivate var isForwardable: Bool {
+        !(isUnspecified || isLoopback || isLinkLocal || isMulticast || isLimitedBroadcast)
+    }
+}

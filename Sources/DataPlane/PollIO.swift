@@ -1,0 +1,108 @@
+import CLinux
+import Glibc
+package import LinuxSystem
+import SystemPackage
+
+/// poll(2), read(2), write(2): works wherever a tun does, also where seccomp forbids io_uring.
+package struct PollIO: PacketIO, ~Copyable {
+    /// Frames read from one port before the other has its turn.
+    private static let burst = 32
+
+    private let ports: PortDescriptors
+    private var arena: FrameArena
+    private var free: Slab<UInt16>
+    private var freeCount: Int
+    private var readable: (inside: Bool, outside: Bool) = (false, false)
+    private var turn = Side.inside
+    private var turnLeft = PollIO.burst
+
+    private var refused: Slab<Refusal>
+    private var refusedCount = 0
+
+    struct Refusal: BitwiseCopyable {
+        var slot: UInt16
+        var side: UInt16
+        var errno: CInt
+        var length: Int
+    }
+
+    package init(ports: PortDescriptors, slots: Int) throws(KernelError) {
+        let arena = try FrameArena(slots: slots)
+        var free = try Slab<UInt16>(count: slots)
+        let refused = try Slab<Refusal>(count: slots)
+        for slot in 0..<slots { free[slot] = UInt16(slots - 1 - slot) }
+        self.ports = ports
+        self.arena = arena
+        self.free = free
+        self.refused = refused
+        freeCount = slots
+    }
+
+    package mutating func wait(milliseconds: Int) throws(KernelError) {
+        var set: InlineArray<3, pollfd> = [
+            pollfd(fd: ports.inside, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: ports.outside, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: ports.wake, events: Int16(POLLIN), revents: 0),
+        ]
+        var span = set.mutableSpan
+        let answer = unsafe span.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 3, CInt(milliseconds)) }
+        guard answer >= 0 || errno == EINTR else { throw KernelError("poll", Errno(rawValue: errno), "ports") }
+        readable = (set[0].revents != 0, set[1].revents != 0)
+        turnLeft = Self.burst
+        if set[2].revents != 0 { drainWake() }
+    }
+
+    private func drainWake() {
+        var count: UInt64 = 0
+        _ = unsafe read(ports.wake, &count, 8)
+    }
+
+    package mutating func next() throws(KernelError) -> Arrival? {
+        while readable.inside || readable.outside {
+            guard turn == .inside ? readable.inside : readable.outside, turnLeft > 0 else {
+                turn = turn.opposite
+                turnLeft = Self.burst
+                continue
+            }
+            guard freeCount > 0 else { return nil }
+            let slot = free[freeCount - 1]
+            let length = unsafe read(ports[turn], arena.address(of: slot), FrameArena.capacity)
+            if length >= 0 {
+                freeCount -= 1
+                turnLeft -= 1
+                return Arrival(Frame(slot: slot, length: length), from: turn)
+            }
+            guard errno == EAGAIN || errno == EINTR else {
+                throw KernelError("read", Errno(rawValue: errno), turn.portName)
+            }
+            if turn == .inside { readable.inside = false } else { readable.outside = false }
+        }
+        return nil
+    }
+
+    package mutating func transmit(_ frame: consuming Frame, to side: Side) {
+        let length = frame.length
+        let written = unsafe write(ports[side], arena.address(of: frame.slot), length)
+        guard written < 0 else { return recycle(frame) }
+        refused[refusedCount] = Refusal(
+            slot: frame.surrender(), side: UInt16(side.rawValue), errno: errno, length: length)
+        refusedCount += 1
+    }
+
+    package mutating func recycle(_ frame: consuming Frame) {
+        free[freeCount] = frame.surrender()
+        freeCount += 1
+    }
+
+    package mutating func nextRefused() -> RefusedFrame? {
+        guard refusedCount > 0 else { return nil }
+        refusedCount -= 1
+        let refusal = refused[refusedCount]
+        return RefusedFrame(
+            Frame(slot: refusal.slot, length: refusal.length), by: refusal.side == 0 ? .inside : .outside,
+            Errno(rawValue: refusal.errno))
+    }
+
+    @_lifetime(&self)
+    package mutating func octets(of frame: borrowing Frame) -> MutableRawSpan { arena.octets(of: frame) }
+}

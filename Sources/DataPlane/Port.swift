@@ -1,0 +1,64 @@
+import CLinux
+package import LinuxSystem
+import SystemPackage
+
+/// A tun device of our own, with which the loop faces one edge.
+///
+/// It exists as long as its owner: a device that is not persistent goes with its last descriptor.
+package struct Port: ~Copyable {
+    /// Kinds of super-packets that the kernel may give us whole.
+    package enum Offloads: String, Sendable {
+        case all
+        /// The kernel does not know UDP segmentation on a tun (before Linux 6.2) or refused it.
+        case noUSO = "no_uso"
+        case none
+
+        fileprivate var bits: UInt32 {
+            switch self {
+            case .all: UInt32(CLINUX_TUN_OFFLOADS_ALL)
+            case .noUSO: UInt32(CLINUX_TUN_OFFLOADS_TCP)
+            case .none: UInt32(CLINUX_TUN_OFFLOADS_NONE)
+            }
+        }
+
+        /// The next rung down.
+        package var lower: Offloads? {
+            switch self {
+            case .all: .noUSO
+            case .noUSO: Offloads.none
+            case .none: nil
+            }
+        }
+    }
+
+    package let name: String
+    package let descriptor: OwnedDescriptor
+    package private(set) var offloads: Offloads
+
+    /// Makes the device, with the best offloads that the kernel takes.
+    ///
+    /// - Throws: `EBUSY` where the name is in use, `ENOENT` without /dev/net/tun, `EPERM` without CAP_NET_ADMIN.
+    package init(creating name: String) throws(KernelError) {
+        let device = OwnedDescriptor(try check("open", "/dev/net/tun", clinux_tun_open_device()))
+        try check("TUNSETIFF", name, unsafe name.withCString { unsafe clinux_tun_create(device.raw, $0) })
+        try check("TUNSETVNETHDRSZ", name, clinux_tun_set_header_size(device.raw, 10))
+        var best: Offloads? = .all
+        while let offer = best, clinux_tun_set_offloads(device.raw, offer.bits) == -Errno.invalidArgument.rawValue {
+            best = offer.lower
+        }
+        self.name = name
+        descriptor = device
+        offloads = best ?? .none
+    }
+
+    /// Stops the kernel from giving us super-packets above `rung`. A kernel that refuses this goes on as before, and each of
+    /// them is cut in software.
+    package mutating func degrade(to rung: Offloads) {
+        guard offloads.bits & ~rung.bits != 0, clinux_tun_set_offloads(descriptor.raw, rung.bits) == 0 else { return }
+        offloads = rung
+    }
+}
+
+extension Side {
+    package var portName: String { self == .inside ? "fwd-in" : "fwd-out" }
+}

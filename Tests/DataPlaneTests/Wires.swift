@@ -1,0 +1,80 @@
+@testable import DataPlane
+import Glibc
+import LinuxSystem
+import PacketParse
+
+/// The far ends of the two ports of a running loop.
+struct Wires: Sendable {
+    let inside: Wire
+    let outside: Wire
+    let inquiries: Inquiries
+}
+
+/// One end of a socket pair: a message is a virtio header and a packet.
+struct Wire: Sendable {
+    let descriptor: CInt
+
+    func send(_ packet: [UInt8], header: [UInt8] = TestPacket.plainHeader) {
+        let message = header + packet
+        _ = unsafe message.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+    }
+
+    /// The next message, its virtio header included, or none within the time.
+    func receiveMessage(milliseconds: Int32 = 2000) -> [UInt8]? {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard unsafe poll(&entry, 1, milliseconds) > 0 else { return nil }
+        var room = [UInt8](repeating: 0, count: 70000)
+        let length = unsafe room.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+        return length < 0 ? nil : Array(room.prefix(length))
+    }
+
+    func receive(milliseconds: Int32 = 2000) -> [UInt8]? {
+        receiveMessage(milliseconds: milliseconds).map { Array($0.dropFirst(10)) }
+    }
+}
+
+/// Live bindings in ordinary memory that outlives every test.
+func freshLiveBindings() -> LiveBindings {
+    func words(_ count: Int) -> UnsafeMutablePointer<UInt64> {
+        let memory = UnsafeMutablePointer<UInt64>.allocate(capacity: count)
+        unsafe memory.initialize(repeating: 0, count: count)
+        return unsafe memory
+    }
+    return unsafe LiveBindings(tcpPorts: words(1024), udpPorts: words(1024), queries: words(16384), queryCount: 16384)
+}
+
+func testNAT(flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767) throws -> NAT {
+    let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
+    return NAT(
+        flows: try FlowTable(capacity: flows, seed: seed, now: LoopClock().seconds),
+        bindings: try Bindings(range: range, live: freshLiveBindings(), seed: seed),
+        fragments: try FragmentTable(seed: seed),
+        exits: ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6)))
+}
+
+/// Runs a loop on a thread of its own for as long as `body` takes.
+func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
+    var near: [CInt] = []
+    var far: [CInt] = []
+    for _ in 0..<2 {
+        var pair: (CInt, CInt) = (0, 0)
+        _ = unsafe withUnsafeMutableBytes(of: &pair) {
+            unsafe socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: CInt.self))
+        }
+        _ = fcntl(pair.0, F_SETFL, O_NONBLOCK)
+        near.append(pair.0)
+        far.append(pair.1)
+    }
+    let inquiries = try Inquiries()
+    let (insideNear, outsideNear) = (near[0], near[1])
+    let thread = try LoopThread(
+        inside: Port(adopting: OwnedDescriptor(insideNear), name: "fwd-in", offloads: .all),
+        outside: Port(adopting: OwnedDescriptor(outsideNear), name: "fwd-out", offloads: .all),
+        io: kind == .uring ? .uring : .poll, nat: try testNAT(), inquiries: inquiries)
+    defer {
+        inquiries.stop()
+        thread.join()
+        for descriptor in far { close(descriptor) }
+    }
+    try body(Wires(inside: Wire(descriptor: far[0]), outside: Wire(descriptor: far[1]), inquiries: inquiries))
+}
