@@ -97,13 +97,12 @@ static inline int clinux_socket_connect(int type, const char *address, uint16_t 
 }
 
 /* The next connection, and where it seems to come from. */
-static inline int clinux_socket_accept(int listener, int flags, char peer[clinux_endpoint_text]) {
+static inline int clinux_socket_accept(int listener, char peer[clinux_endpoint_text]) {
     struct sockaddr_storage endpoint;
     socklen_t length = sizeof endpoint;
     int fd = accept(listener, (struct sockaddr *)&endpoint, &length);
     if (fd < 0) return -errno;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return clinux_socket_close_with(fd, errno);
-    if (flags && fcntl(fd, F_SETFL, flags) < 0) return clinux_socket_close_with(fd, errno);
     clinux_endpoint_format(&endpoint, peer);
     return fd;
 }
@@ -119,12 +118,6 @@ static inline ssize_t clinux_socket_echo_datagram(int fd, void *buffer, size_t c
         count = (ssize_t)strlen((char *)buffer);
     }
     return sendto(fd, buffer, (size_t)count, MSG_DONTWAIT, (struct sockaddr *)&endpoint, length) < 0 ? -errno : count;
-}
-
-static inline int clinux_socket_connection_error(int fd) {
-    int error = 0;
-    socklen_t length = sizeof error;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? -errno : -error;
 }
 
 /* Sees every packet of an interface, both ways, from the network header on (packet(7), SOCK_DGRAM). */

@@ -19,8 +19,8 @@ package final class PlainLab: Lab {
         client = try LabHost(named: "client")
         node = try LabHost(named: "node")
         internet = try LabHost(named: "internet")
-        try client.connect("eth0", to: node, "tailscale0")
-        try node.connect("tun0", to: internet, "eth0")
+        try client.cable("eth0", to: node, "tailscale0")
+        try node.cable("tun0", to: internet, "eth0")
         try client.ip(
             """
             addr add \(clientAddress.v4)/10 dev eth0

@@ -52,7 +52,7 @@ package final class WireGuardLab: Lab {
     private static func layCables(
         _ client: LabHost, _ node: LabHost, _ server: LabHost, _ internet: LabHost, to isp: LabHost
     ) throws(LabFailure) {
-        for host in [client, node, server, internet] { try isp.connect("\(host.name)0", to: host, "eth0") }
+        for host in [client, node, server, internet] { try isp.cable("\(host.name)0", to: host, "eth0") }
         try isp.ip(
             """
             addr add 192.0.2.5/30 dev client0
