@@ -10,7 +10,7 @@ package import PacketParse
 ///
 /// A port is never one that a socket of the host holds. A number's first candidate follows from the client's address and
 /// port by a secret hash, hence TCP keeps a client's port across remotes wherever it is free.
-package struct Bindings: ~Copyable {
+package struct Bindings: ~Copyable, Sendable {
     /// A port lent whole to one client address and port, for as long as flows use it.
     struct Binding: BitwiseCopyable {
         var client: IPAddress

@@ -6,7 +6,7 @@ package import PacketParse
 /// A flow has an inside name (client and remote) and an outside name (the borrowed port and remote); each index leads to
 /// the same slot. A lookup is meant to come in three passes over a batch: prefetch the buckets, prefetch the candidates'
 /// entries, then find; the memory's latency is then paid once for the batch.
-package struct FlowTable: ~Copyable {
+package struct FlowTable: ~Copyable, Sendable {
     package let capacity: Int
     package private(set) var live = 0
 

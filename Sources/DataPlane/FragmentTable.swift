@@ -5,7 +5,7 @@ package import PacketParse
 ///
 /// Bounded: four places a set, the oldest gives way. An entry lasts as long as a receiver would wait for the rest (RFC 8200
 /// section 4.5: 60 s; the kernel's own default for IPv4: 30 s).
-package struct FragmentTable: ~Copyable {
+package struct FragmentTable: ~Copyable, Sendable {
     /// What the fragments of one datagram have in common (RFC 791 section 3.2, RFC 8200 section 4.5).
     package struct Key: Equatable, BitwiseCopyable, Sendable {
         let source: IPAddress

@@ -59,8 +59,13 @@ package struct FrameArena: ~Copyable {
     /// A frame's octets, virtio header and packet.
     @inline(always) @_lifetime(&self)
     package mutating func octets(of frame: borrowing Frame) -> MutableRawSpan {
-        precondition(frame.length >= 0 && frame.length <= Self.capacity)
-        let octets = unsafe MutableRawSpan(_unsafeStart: address(of: frame.slot), byteCount: frame.length)
+        octets(inSlot: frame.slot, length: frame.length)
+    }
+
+    @inline(always) @_lifetime(&self)
+    mutating func octets(inSlot slot: UInt16, length: Int) -> MutableRawSpan {
+        precondition(length >= 0 && length <= Self.capacity)
+        let octets = unsafe MutableRawSpan(_unsafeStart: address(of: slot), byteCount: length)
         return unsafe _overrideLifetime(octets, mutating: &self)
     }
 }

@@ -5,7 +5,7 @@ package import LinuxSystem
 /// A bucket is eight octets: the low half of the hash and the slot. The bucket of a hash is a part of that half, so shifting
 /// back after a removal never needs to look at the keys, and a miss is decided without touching an entry. The index holds
 /// twice as many buckets as slots, so that probes stay within a cache line or two.
-package struct HashIndex: ~Copyable {
+package struct HashIndex: ~Copyable, Sendable {
     private var buckets: Slab<UInt64>
     private let mask: Int
 

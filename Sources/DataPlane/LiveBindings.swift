@@ -6,7 +6,7 @@ package import PacketParse
 /// The loop writes whole words with plain stores and the program reads them. The memory belongs to whoever made it (the
 /// program's map; in tests, any allocation) and must outlive this value. A fingerprint takes one of eight slots from its
 /// home on; `bpf/` looks it up in the same way.
-@safe package struct LiveBindings: ~Copyable {
+@safe package struct LiveBindings: ~Copyable, @unchecked Sendable {
     package static let portWords = 65536 / 64
     package static let queryProbes = 8
 

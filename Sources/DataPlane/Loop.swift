@@ -180,7 +180,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         do throws(DropReason) {
             guard error == .invalidArgument else { throw .refused(.writeRefused) }
             let port = side == .inside ? inside.descriptor.raw : outside.descriptor.raw
-            let kind = try segmentation.write(io.octets(of: frame).bytes, to: port)
+            let octets = io.octets(of: frame)
+            let kind = try segmentation.write(octets.bytes, to: port)
             statistics.superPacketsSplit &+= 1
             let rung: Port.Offloads = kind == .udpL4 ? .noUSO : .none
             if side == .inside { outside.degrade(to: rung) } else { inside.degrade(to: rung) }

@@ -1,4 +1,4 @@
-import Glibc
+import LinuxSystem
 
 /// The loop's time: read once a round, the same for every packet of it.
 package struct LoopClock: Sendable {
@@ -10,8 +10,6 @@ package struct LoopClock: Sendable {
     package init() { read() }
 
     package mutating func read() {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        nanoseconds = UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+        nanoseconds = MonotonicClock().nanoseconds
     }
 }

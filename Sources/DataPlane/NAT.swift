@@ -15,7 +15,7 @@ package struct ExitAddresses: Sendable, Equatable {
 ///
 /// A NAT44 and NAT66 with the manners of RFC 4787, 5382 and 5508: what comes from outside passes only if the tailnet
 /// opened that very flow (address- and port-dependent filtering).
-package struct NAT: ~Copyable {
+package struct NAT: ~Copyable, Sendable {
     package private(set) var flows: FlowTable
     package private(set) var bindings: Bindings
     private var fragments: FragmentTable

@@ -5,7 +5,7 @@ import SystemPackage
 /// A tun device of our own, with which the loop faces one edge.
 ///
 /// It exists as long as its owner: a device that is not persistent goes with its last descriptor.
-package struct Port: ~Copyable {
+package struct Port: ~Copyable, Sendable {
     /// Kinds of super-packets that the kernel may give us whole.
     package enum Offloads: String, Sendable {
         case all
@@ -49,6 +49,13 @@ package struct Port: ~Copyable {
         self.name = name
         descriptor = device
         offloads = best ?? .none
+    }
+
+    /// Takes over a descriptor that behaves like a tun: a socket pair in tests, or what somebody else opened for us.
+    package init(adopting descriptor: consuming OwnedDescriptor, name: String, offloads: Offloads) {
+        self.name = name
+        self.descriptor = descriptor
+        self.offloads = offloads
     }
 
     /// Stops the kernel from giving us super-packets above `rung`. A kernel that refuses this goes on as before, and each of

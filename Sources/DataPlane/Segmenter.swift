@@ -114,10 +114,8 @@ struct Segmentation: ~Copyable {
             throw .malformed(error)
         }
         let segmenter = try Segmenter(packet, header, summary)
-        let frame = Frame(slot: 0, length: FrameArena.capacity)
-        defer { _ = frame.surrender() }
         for number in 0..<segmenter.count {
-            var piece = room.octets(of: frame)
+            var piece = room.octets(inSlot: 0, length: FrameArena.capacity)
             let length = segmenter.write(number, of: packet, into: &piece)
             guard unsafe Glibc.write(port, room.address(of: 0), length) == length else { throw .refused(.writeRefused) }
         }

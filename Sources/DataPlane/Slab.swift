@@ -7,7 +7,7 @@ import SystemPackage
 ///
 /// Everything the loop keeps lives in slabs, because a Swift `Array` costs a reference count and a uniqueness check where
 /// it is changed. This is the only file in which table memory is addressed by pointer; each subscript checks its bounds.
-@safe package struct Slab<Element: BitwiseCopyable>: ~Copyable {
+@safe package struct Slab<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
     @usableFromInline let base: UnsafeMutablePointer<Element>
     package let count: Int
 

@@ -4,7 +4,7 @@ package import LinuxSystem
 ///
 /// A slot is scheduled for the earliest second in which it could end and looked at only then. One that has been used in
 /// the meantime is scheduled again, so a packet costs the wheel nothing and a flow costs one visit per timeout.
-package struct TimerWheel: ~Copyable {
+package struct TimerWheel: ~Copyable, Sendable {
     /// The longest delay the wheel can hold, in seconds: more than RFC 5382's two hours and four minutes.
     package static let horizon: UInt32 = 8191
 

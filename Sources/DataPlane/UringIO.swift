@@ -42,6 +42,9 @@ package struct UringIO: PacketIO, ~Copyable {
 
     /// - Parameter slots: buffers per port, a power of two.
     package init(ports: PortDescriptors, slots: Int) throws(KernelError) {
+        guard curing_has_multishot_read() else {
+            throw KernelError("IORING_OP_READ_MULTISHOT", .notSupported, "before Linux 6.8")
+        }
         let arena = try FrameArena(slots: 2 * slots)
         let lengths = try Slab<Int32>(count: 2 * slots)
         let refused = try Slab<Refusal>(count: 2 * slots)

@@ -70,10 +70,10 @@ func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
     let thread = try LoopThread(
         inside: Port(adopting: OwnedDescriptor(insideNear), name: "fwd-in", offloads: .all),
         outside: Port(adopting: OwnedDescriptor(outsideNear), name: "fwd-out", offloads: .all),
-        io: kind == .uring ? .uring : .poll, nat: try testNAT(), inquiries: inquiries)
+        nat: try testNAT(), kinds: [kind], inquiries: inquiries)
     defer {
         inquiries.stop()
-        thread.join()
+        try? thread.join()
         for descriptor in far { close(descriptor) }
     }
     try body(Wires(inside: Wire(descriptor: far[0]), outside: Wire(descriptor: far[1]), inquiries: inquiries))

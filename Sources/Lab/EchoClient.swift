@@ -1,0 +1,97 @@
+internal import Glibc
+internal import LinuxSystem
+
+/// The other side of an `EchoServer`: asks what address it is seen with and whether bytes come back as they went.
+package struct EchoClient: Sendable {
+    let host: LabHost
+    let server: String
+
+    package init(on host: LabHost, to server: String) {
+        self.host = host
+        self.server = server
+    }
+
+    /// The endpoint that the server sees on a TCP connection.
+    package func endpointSeenOverTCP() throws(LabFailure) -> String {
+        let socket = try host.connect(.stream, to: server, port: EchoServer.port)
+        return try toward("hear the TCP echo of \(server)") { () throws(KernelError) in try greeting(from: socket) }
+    }
+
+    /// The endpoint that the server sees of a UDP socket.
+    package func endpointSeenOverUDP() throws(LabFailure) -> String {
+        let socket = try host.connect(.datagram, to: server, port: EchoServer.port)
+        return try toward("hear the UDP echo of \(server)") { () throws(KernelError) in
+            try socket.send(Array("who".utf8)[...])
+            var buffer = [UInt8](repeating: 0, count: 256)
+            let count = try socket.receive(into: &buffer)
+            return String(decoding: buffer[..<count], as: UTF8.self)
+        }
+    }
+
+    /// Sends one datagram of each size and answers the sizes that did not come back, or not as they went.
+    ///
+    /// - Parameter sizes: octets of payload, at most 65,507 for IPv4.
+    package func datagramsSpoiled(sizes: [Int]) throws(LabFailure) -> [Int] {
+        let socket = try host.connect(.datagram, to: server, port: EchoServer.port)
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        var spoiled: [Int] = []
+        for size in sizes {
+            let sent = noise(count: size, seed: UInt64(size))
+            do throws(KernelError) {
+                try socket.send(sent[...])
+                let count = try socket.receive(into: &buffer)
+                if buffer[..<count] != sent[...] { spoiled.append(size) }
+            } catch {
+                guard error.errno.rawValue == EAGAIN else {
+                    throw LabFailure(couldNot: "send a datagram of \(size) octets to \(server)", because: "\(error)")
+                }
+                spoiled.append(size)
+            }
+        }
+        return spoiled
+    }
+
+    /// Sends pieces over one TCP connection, each with a write of its own, and says whether all came back in order.
+    package func streamReturns(pieces: [Int]) throws(LabFailure) -> Bool {
+        let socket = try host.connect(.stream, to: server, port: EchoServer.port)
+        return try toward("exchange pieces with the TCP echo of \(server)") { () throws(KernelError) in
+            _ = try greeting(from: socket)
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            for (number, size) in pieces.enumerated() {
+                let sent = noise(count: size, seed: UInt64(number))
+                try socket.send(sent[...])
+                var returned: [UInt8] = []
+                while returned.count < size {
+                    let count = try socket.receive(into: &buffer)
+                    if count == 0 { return false }
+                    returned += buffer[..<count]
+                }
+                if returned != sent { return false }
+            }
+            return true
+        }
+    }
+
+    /// One line, octet by octet: what follows belongs to someone else.
+    private func greeting(from socket: Socket) throws(KernelError) -> String {
+        var line: [UInt8] = []
+        var octet: [UInt8] = [0]
+        while try socket.receive(into: &octet) == 1, octet[0] != UInt8(ascii: "\n") { line.append(octet[0]) }
+        return String(decoding: line, as: UTF8.self)
+    }
+}
+
+/// Pseudo-random octets (xorshift64), the same for the same seed.
+func noise(count: Int, seed: UInt64) -> [UInt8] {
+    var state = seed &+ 0x9e37_79b9_7f4a_7c15
+    var octets: [UInt8] = []
+    octets.reserveCapacity(count + 8)
+    while octets.count < count {
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { octets.append(UInt8(truncatingIfNeeded: state >> shift)) }
+    }
+    octets.removeLast(octets.count - count)
+    return octets
+}

@@ -1,0 +1,86 @@
+internal import Glibc
+package import LinuxSystem
+
+/// A machine of the lab: a network of its own, and its own `/sys`, `/run` and `/var/lib/forwarder`.
+///
+/// It has no name outside this process. When the process ends, by whatever signal, host, links and children are gone.
+package final class LabHost: Sendable {
+    package let name: String
+    package let namespace: Namespace
+
+    package init(named name: String) throws(LabFailure) {
+        self.name = name
+        namespace = try toward("make the lab host \(name)") { () throws(KernelError) in
+            try Namespace { () throws(KernelError) in
+                // A sysfs shows the network namespace it was mounted in.
+                try mount("sysfs", at: "/sys")
+                try mount("bpf", at: "/sys/fs/bpf")
+                // The sockets of WireGuard and ours, which must meet neither the machine's nor another host's.
+                try mount("tmpfs", at: "/run")
+                for directory in ["/run/wireguard", "/run/forwarder", "/var/lib/forwarder"] { try makeDirectory(directory) }
+                try mount("tmpfs", at: "/var/lib/forwarder")
+            }
+        }
+        for scope in ["all", "default"] {
+            // The lab's paths are asymmetric on purpose, and its addresses unique by construction.
+            try set("net/ipv4/conf/\(scope)/rp_filter", to: "0")
+            try set("net/ipv6/conf/\(scope)/accept_dad", to: "0")
+            try set("net/ipv6/conf/\(scope)/accept_ra", to: "0")
+        }
+        try ip("link set lo up")
+    }
+
+    /// Starts a program that stays; the caller owns it and ends it by letting go.
+    package func start(
+        _ arguments: [String], capabilities: Capabilities? = nil, input: ChildProcess.Input = .nothing
+    ) throws(LabFailure) -> ChildProcess {
+        try toward("start \(arguments.joined(separator: " ")) on \(name)") { () throws(KernelError) in
+            try ChildProcess(arguments, in: namespace, capabilities: capabilities, input: input)
+        }
+    }
+
+    /// Runs a program to its good end and answers what it printed.
+    @discardableResult
+    package func run(
+        _ arguments: [String], input: String = "", upTo limit: Duration = .seconds(20)
+    ) throws(LabFailure) -> String {
+        let child = try start(arguments, input: .text(input))
+        let ending = child.wait(upTo: limit)
+        guard let ending, ending.isSuccess else {
+            let reason = ending.map { "\($0)" } ?? "no end after \(limit)"
+            throw LabFailure(
+                couldNot: "run \(arguments.joined(separator: " ")) on \(name)",
+                because: "\(reason) \(child.standardError)\(child.standardOutput)")
+        }
+        return child.standardOutput
+    }
+
+    /// Lines for iproute2. Deliberately not our own netlink code: the lab is its oracle.
+    package func ip(_ lines: String) throws(LabFailure) {
+        try run(["ip", "-batch", "-"], input: lines + "\n")
+    }
+
+    package func nft(_ rules: String) throws(LabFailure) {
+        try run(["nft", "-f", "-"], input: rules + "\n")
+    }
+
+    /// Sets a kernel parameter of this host, by its path under /proc/sys.
+    package func set(_ parameter: String, to value: String) throws(LabFailure) {
+        let path = "/proc/sys/" + parameter
+        try toward("set \(parameter) on \(name)") { () throws(KernelError) in
+            try namespace.run { () throws(KernelError) in try replaceContents(of: path, with: value) }
+        }
+    }
+
+    /// Lays a cable: two veth ends, both up. The kernel hands super-packets across whole.
+    func cable(_ interface: String, to peer: LabHost, _ peerInterface: String) throws(LabFailure) {
+        // A namespace without a name is reached through its descriptor.
+        let there = "/proc/\(getpid())/fd/\(peer.namespace.net.raw)"
+        try ip(
+            """
+            link add \(interface) type veth peer name \(peerInterface) netns \(there)
+            link set \(interface) up
+            """)
+        try peer.ip("link set \(peerInterface) up")
+    }
+}

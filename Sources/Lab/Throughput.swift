@@ -1,0 +1,50 @@
+internal import FoundationEssentials
+internal import LinuxSystem
+
+/// What iperf3 measures between two hosts with one TCP connection.
+package struct Throughput: Sendable {
+    /// 10^9 bits of payload per second, as the receiver counted them.
+    package let gigabitsPerSecond: Double
+    package let retransmissions: Int
+
+    private static let port = "5201"
+
+    package init(
+        _ direction: Transfer.Direction = .upload, seconds: Int, client: LabHost, server: LabHost, at address: String
+    ) throws(LabFailure) {
+        let service = try server.start(["iperf3", "-s", "-1", "-p", Self.port, "-B", address, "--forceflush"])
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(5)
+        while !service.standardOutput.contains("Server listening") {
+            guard clock.now < deadline, service.wait(upTo: .milliseconds(10)) == nil else {
+                throw LabFailure(couldNot: "start iperf3 on \(server.name)", because: service.standardError)
+            }
+        }
+        let reverse = direction == .download ? ["-R"] : []
+        let answer = try client.run(
+            ["iperf3", "-J", "-c", address, "-p", Self.port, "-t", "\(seconds)", "--connect-timeout", "5000"] + reverse,
+            upTo: .seconds(seconds + 15))
+        do {
+            let end = try JSONDecoder().decode(Report.self, from: Data(answer.utf8)).end
+            gigabitsPerSecond = end.sum_received.bits_per_second / 1e9
+            retransmissions = end.sum_sent.retransmits ?? 0
+        } catch {
+            throw LabFailure(couldNot: "read iperf3's report", because: "\(error)")
+        }
+    }
+}
+
+/// The part of iperf3's JSON that is read here, in its own spelling.
+private struct Report: Decodable {
+    struct Sum: Decodable {
+        let bits_per_second: Double
+        let retransmits: Int?
+    }
+
+    struct End: Decodable {
+        let sum_sent: Sum
+        let sum_received: Sum
+    }
+
+    let end: End
+}

@@ -1,0 +1,91 @@
+import Glibc
+import Lab
+import Testing
+
+/// Namespaces are root's alone.
+let isRoot = geteuid() == 0
+
+/// Each kind of lab, proved with the kernel's own routing in the place of the forwarder.
+@Suite(.serialized, .enabled(if: isRoot, "needs root")) struct PathTests {
+    enum Kind: CaseIterable, CustomTestStringConvertible {
+        case plain, wireGuard
+
+        func make() throws -> any Lab { self == .plain ? try PlainLab() : try WireGuardLab() }
+        var testDescription: String { self == .plain ? "plain" : "WireGuard" }
+    }
+
+    @Test("nothing passes the node until someone forwards, nor when it has stopped", arguments: Kind.allCases)
+    func closedByDefault(kind: Kind) throws {
+        let lab = try kind.make()
+        #expect(try lab.client.ping(lab.nodeAddress.v4) == 3)
+        for address in [lab.internetAddress.v4, lab.internetAddress.v6] {
+            #expect(try lab.client.ping(address, count: 1) == 0)
+        }
+        try lab.enableKernelRouting()
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        try lab.disableKernelRouting()
+        for address in [lab.internetAddress.v4, lab.internetAddress.v6] {
+            #expect(try lab.client.ping(address, count: 1) == 0)
+        }
+        try lab.enableKernelRouting()
+        #expect(try lab.client.ping(lab.internetAddress.v6) == 3)
+    }
+
+    @Test("ICMP, TCP and UDP pass whole, and the internet sees the exit address alone", arguments: Kind.allCases)
+    func conversations(kind: Kind) throws {
+        let lab = try kind.make()
+        try lab.enableKernelRouting()
+        let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
+        let versions = [
+            (lab.internetAddress.v4, "\(lab.seenAddress.v4):"), (lab.internetAddress.v6, "[\(lab.seenAddress.v6)]:"),
+        ]
+        for (address, seen) in versions {
+            let client = EchoClient(on: lab.client, to: address)
+            #expect(try client.endpointSeenOverTCP().hasPrefix(seen))
+            #expect(try client.endpointSeenOverUDP().hasPrefix(seen))
+            #expect(try client.streamReturns(pieces: [1, 1, 1, 1447, 65_537, 2]))
+            #expect(try client.datagramsSpoiled(sizes: [0, 1, 512, 1472, 9000]).isEmpty)
+            #expect(try lab.client.ping(address, size: 3000) == 3)
+        }
+        _ = echo
+    }
+
+    @Test("a thousand connections stand at once, each with an endpoint of its own", arguments: Kind.allCases)
+    func manyFlows(kind: Kind) throws {
+        let lab = try kind.make()
+        try lab.enableKernelRouting()
+        let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
+        let flows = try ConcurrentFlows(1000, from: lab.client, to: lab.internetAddress.v4)
+        #expect(flows.completed == 1000)
+        #expect(flows.endpointsSeen.count == 1000)
+        _ = echo
+    }
+
+    @Test("a transfer arrives as it was sent", arguments: Kind.allCases, Transfer.Direction.allCases)
+    func transfer(kind: Kind, direction: Transfer.Direction) throws {
+        let lab = try kind.make()
+        try lab.enableKernelRouting()
+        for address in [lab.internetAddress.v4, lab.internetAddress.v6] {
+            let size = 20_000_001
+            let transfer = try Transfer(direction, bytes: size, client: lab.client, server: lab.internet, at: address)
+            #expect(transfer.bytes == size)
+            #expect(transfer.isIntact)
+        }
+    }
+
+    @Test("throughput is measured, and the node's links count the same bytes", arguments: Kind.allCases)
+    func throughput(kind: Kind) throws {
+        let lab = try kind.make()
+        try lab.enableKernelRouting()
+        for direction in Transfer.Direction.allCases {
+            let before = try lab.node.counters(of: lab.vpnEdge)
+            let measured = try Throughput(
+                direction, seconds: 1, client: lab.client, server: lab.internet, at: lab.internetAddress.v4)
+            let passed = try lab.node.counters(of: lab.vpnEdge) - before
+            #expect(measured.gigabitsPerSecond > 0.01)
+            let bits = Double(8 * (direction == .upload ? passed.sentBytes : passed.receivedBytes))
+            // A second of payload, and a little for headers, start and end.
+            #expect(bits / 1e9 > 0.9 * measured.gigabitsPerSecond)
+        }
+    }
+}
