@@ -88,7 +88,7 @@ extension Fixture {
     static let icmp4FragmentationNeeded = Fixture("icmp4_fragmentation_needed", """
         45 00 00 38  12 34 40 00  40 01 e2 86   IPv4: 56 octets, TTL 64, ICMP
         cb 00 71 09  0a 00 00 01                203.0.113.9 > 10.0.0.1
-        03 04 ec a9  00 00 05 78                (fragmentation needed), next hop takes 1,400
+        03 04 32 86  00 00 05 78                (fragmentation needed), next hop takes 1,400
         45 00 05 dc  12 34 40 00  3f 11 57 db   quoted IPv4: 1,500 octets, TTL 63, UDP
         0a 00 00 01  c0 00 02 01                10.0.0.1 > 192.0.2.1
         bf 00 00 35  05 c8 00 00                48896 > 53
