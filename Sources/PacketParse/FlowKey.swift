@@ -65,10 +65,11 @@ extension FlowKey {
     /// A hash of which every bit may be used, by folded multiplications as in wyhash.
     @inline(__always)
     package func hash(seed: HashSeed) -> UInt64 {
-        // Two independent products, then one over both: the processor overlaps the first two.
+        // Two independent products, which the processor overlaps, then one over both. The last one is for ports that count up:
+        // with the addresses fixed they would otherwise pass through a single product, whose low bits do not see high ones.
         let ours = folded(high(local) ^ seed.first, low(local) ^ seed.second)
         let theirs = folded(high(remote) ^ seed.second, low(remote) ^ seed.first)
-        return folded(ours ^ tail ^ seed.first, theirs ^ seed.second)
+        return folded(folded(ours ^ tail, theirs) ^ seed.first, 0x9e37_79b9_7f4a_7c15)
     }
 
     @inline(__always)

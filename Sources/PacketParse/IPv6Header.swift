@@ -13,7 +13,7 @@ package struct IPv6Header: ~Escapable {
         package static var destination: Int { 24 }
     }
 
-    @_lifetime(copy bytes)
+    @inline(__always) @_lifetime(copy bytes)
     init(_ bytes: RawSpan) throws(ParseError) {
         guard bytes.byteCount >= Self.size else { throw .truncated }
         self.bytes = bytes

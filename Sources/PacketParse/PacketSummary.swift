@@ -1,7 +1,7 @@
 /// The meaning of one packet, decoded once. Everything after the parser reads this and not the octets.
 ///
 /// The parser never looks past the transport header, except that a TCP option or an ICMP quote is one on request.
-package struct PacketSummary: Sendable, BitwiseCopyable {
+package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// A packet's place in a fragmented datagram.
     package enum Fragment: UInt8, Sendable, BitwiseCopyable {
         /// A datagram of its own. An IPv6 atomic fragment is one too (RFC 6946).

@@ -15,7 +15,7 @@ package struct TCPHeader: ~Escapable {
     }
 
     /// `bytes` begin with the header.
-    @_lifetime(copy bytes)
+    @inline(__always) @_lifetime(copy bytes)
     package init(parsing bytes: RawSpan) throws(ParseError) {
         guard bytes.byteCount >= Self.size else { throw .truncated }
         let length = Int(bytes.octet(at: 12) >> 4) &* 4
@@ -74,7 +74,7 @@ package struct UDPHeader: ~Escapable {
     }
 
     /// `bytes` begin with the header.
-    @_lifetime(copy bytes)
+    @inline(__always) @_lifetime(copy bytes)
     package init(parsing bytes: RawSpan) throws(ParseError) {
         guard bytes.byteCount >= Self.size else { throw .truncated }
         self.bytes = bytes
@@ -109,7 +109,7 @@ package struct ICMPHeader: ~Escapable {
     }
 
     /// `bytes` begin with the header.
-    @_lifetime(copy bytes)
+    @inline(__always) @_lifetime(copy bytes)
     package init(parsing bytes: RawSpan) throws(ParseError) {
         guard bytes.byteCount >= Self.size else { throw .truncated }
         self.bytes = bytes

@@ -1,0 +1,76 @@
+import Glibc
+import PacketParse
+import Testing
+
+/// Octets whose end is the end of readable memory: what comes behind them exists, but looking at it is a crash.
+@safe private final class UnreadablePayload {
+    private let start: UnsafeMutableRawPointer
+    private let mapping: UnsafeMutableRawPointer
+    private static let page = Int(sysconf(CInt(_SC_PAGESIZE)))
+
+    init?(headers: [UInt8]) {
+        // 64 KiB of payload that cannot be read, so that the packet may be as large as packets get.
+        guard let mapping = unsafe mmap(nil, Self.page + 65_536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            unsafe mapping != MAP_FAILED, unsafe mprotect(mapping + Self.page, 65_536, PROT_NONE) == 0
+        else { return nil }
+        unsafe self.mapping = unsafe mapping
+        unsafe start = unsafe mapping + Self.page - headers.count
+        unsafe start.copyMemory(from: headers, byteCount: headers.count)
+    }
+
+    deinit { unsafe munmap(mapping, Self.page + 65_536) }
+
+    /// Asks the kernel, which answers EFAULT where we would crash.
+    func isReadable(at offset: Int) -> Bool {
+        var pipe: [CInt] = [-1, -1]
+        guard unsafe Glibc.pipe(&pipe) == 0 else { return true }
+        defer { pipe.forEach { close($0) } }
+        return unsafe write(pipe[1], start + offset, 1) == 1
+    }
+
+    func summary(length: Int) throws(ParseError) -> PacketSummary {
+        try PacketSummary(parsing: unsafe UnsafeRawBufferPointer(start: start, count: length).bytes)
+    }
+
+    func quoted(from offset: Int, length: Int) throws(ParseError) -> PacketSummary {
+        try PacketSummary(quoted: unsafe UnsafeRawBufferPointer(start: start + offset, count: length - offset).bytes)
+    }
+}
+
+@Suite("No payload inspection")
+struct UnreadablePayloadTests {
+    @Test("a packet whose payload cannot be read is understood all the same", arguments: [
+        (Fixture.tcp4Syn, 60), (.tcp4Data, 40), (.udp4, 28), (.udp4FirstFragment, 28), (.udp4LaterFragment, 20),
+        (.icmp4EchoRequest, 28), (.gre4, 20), (.tcp6Syn, 64), (.udp6, 48), (.udp6Options, 64), (.udp6LaterFragment, 48),
+        (.icmp6EchoReply, 48),
+    ])
+    func payload(fixture: Fixture, headers: Int) throws {
+        // The same packet, grown to 60,004 octets: a first fragment of these is a multiple of eight.
+        let isV4 = fixture.octets[0] >> 4 == 4
+        let claimed = isV4 ? 60_004 : 60_004 - 40
+        let grown = fixture.with([UInt8(claimed >> 8), UInt8(claimed & 0xff)], at: isV4 ? 2 : 4).cut(to: headers)
+        let memory = try #require(UnreadablePayload(headers: grown.octets))
+        #expect(memory.isReadable(at: headers - 1))
+        #expect(!memory.isReadable(at: headers))
+
+        let packet = try memory.summary(length: 60_004)
+        #expect(packet.totalLength == 60_004)
+        let original = try fixture.summary()
+        #expect(FlowKey.outbound(packet) == FlowKey.outbound(original))
+        #expect(FlowKey.outbound(packet).hash(seed: FlowKeyTests.seed) == FlowKey.outbound(original).hash(seed: FlowKeyTests.seed))
+    }
+
+    @Test("of the packet that an ICMP error quotes only the headers are read", arguments: [
+        (Fixture.icmp4FragmentationNeeded, 28), (.icmp4TimeExceeded, 28), (.icmp6PacketTooBig, 48),
+    ])
+    func quote(fixture: Fixture, offset: Int) throws {
+        let headers = fixture.octets.count
+        let isV4 = fixture.octets[0] >> 4 == 4
+        let claimed = isV4 ? headers + 500 : headers + 500 - 40
+        let grown = fixture.with([UInt8(claimed >> 8), UInt8(claimed & 0xff)], at: isV4 ? 2 : 4)
+        let memory = try #require(UnreadablePayload(headers: grown.octets))
+        #expect(!memory.isReadable(at: headers))
+        #expect(try memory.summary(length: headers + 500).isICMPError)
+        #expect(try memory.quoted(from: offset, length: headers + 500).sourcePort == 48896)
+    }
+}
