@@ -8,7 +8,8 @@
 
 #include <linux/types.h>
 
-/* An address as its sixteen octets lie on the wire; IPv4 in mapped form (::ffff:a.b.c.d). All zero: none. */
+/* An address as its sixteen octets lie on the wire; IPv4 in mapped form (::ffff:a.b.c.d). All zero: none,
+   for nothing is sent to the unspecified address. */
 struct steering_address {
     __be32 words[4];
 };
