@@ -77,7 +77,7 @@ let package = Package(
         .testTarget(
             name: "DataPlaneTests", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], swiftSettings: strict),
         .testTarget(
-            name: "SteeringTests", dependencies: ["Steering", "LinuxNetwork", "LinuxSystem", "PacketParse"],
+            name: "SteeringTests", dependencies: ["Steering", "LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF"],
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),

@@ -1,0 +1,90 @@
+internal import CBPF
+import Glibc
+import Synchronization
+
+/// The eBPF programs in the kernel, and the memory they share with us.
+///
+/// Attaching them is LinuxNetwork's part. An attached program outlives this owner and keeps dropping what was ours, so
+/// nothing of it falls through to the host's routing.
+@safe package struct Steering: ~Copyable {
+    let skeleton: UnsafeMutablePointer<steering_bpf>
+    var kept: Set<KeptPrefix> = []
+
+    /// Loads the programs, closed. Needs CAP_BPF and CAP_NET_ADMIN and nothing else.
+    package init() throws(LoadRefusal) {
+        // libbpf would print to stderr; what a person can use of it is the verifier's log, which goes into the refusal.
+        unsafe libbpf_set_print(nil)
+        let log = VerifierLog()
+        var options = unsafe bpf_object_open_opts()
+        unsafe options.sz = MemoryLayout<bpf_object_open_opts>.size
+        unsafe options.kernel_log_buf = log.buffer
+        unsafe options.kernel_log_size = VerifierLog.capacity
+
+        guard let opened = unsafe steering_bpf__open_opts(&options) else {
+            throw LoadRefusal(errno: errno, log: "")
+        }
+        let answer = unsafe steering_bpf__load(opened)
+        guard answer == 0 else {
+            unsafe steering_bpf__destroy(opened)
+            throw LoadRefusal(errno: -answer, log: log.tail)
+        }
+        unsafe skeleton = opened
+    }
+
+    deinit { unsafe steering_bpf__destroy(skeleton) }
+
+    /// What to attach, and where: to the ingress of the interface that the name says.
+    package func program(_ program: Program) -> (descriptor: CInt, name: String) {
+        let programs = unsafe skeleton.pointee.progs
+        let loaded = switch program {
+        case .tailnetIngress: unsafe programs.tailnet_ingress
+        case .vpnIngress: unsafe programs.vpn_ingress
+        case .insidePortIngress: unsafe programs.inside_port_ingress
+        case .outsidePortIngress: unsafe programs.outside_port_ingress
+        }
+        return unsafe (bpf_program__fd(loaded), String(cString: bpf_program__name(loaded)))
+    }
+
+    package enum Program: CaseIterable, Sendable {
+        case tailnetIngress, vpnIngress, insidePortIngress, outsidePortIngress
+    }
+}
+
+// MARK: Ways
+
+extension Steering {
+    /// Closes the old ways, then opens these. Configure before attaching: a program that does not know yet whether its
+    /// edge has Ethernet headers cannot read what it should keep local.
+    package func configure(_ ways: Ways) {
+        close()
+        let shared = unsafe cbpf_ways(skeleton)!
+        unsafe shared.pointee.tailnet.is_ethernet = ways.tailnet.isEthernet ? 1 : 0
+        unsafe shared.pointee.vpn.is_ethernet = ways.vpn.isEthernet ? 1 : 0
+        unsafe shared.pointee.exit_ipv4 = ways.exitIPv4.map(steering_address.init) ?? steering_address()
+        unsafe shared.pointee.exit_ipv6 = ways.exitIPv6.map(steering_address.init) ?? steering_address()
+        // The programs test an index first: whoever sees the new one must see what belongs to it.
+        atomicMemoryFence(ordering: .releasing)
+        unsafe shared.pointee.tailnet.index = UInt32(ways.tailnet.index)
+        unsafe shared.pointee.vpn.index = UInt32(ways.vpn.index)
+        unsafe shared.pointee.inside_port = UInt32(ways.insidePort)
+        unsafe shared.pointee.outside_port = UInt32(ways.outsidePort)
+    }
+
+    /// From now on drops everything that is ours: exit traffic, its answers, and what we write. The host's own traffic
+    /// goes on.
+    package func close() {
+        let shared = unsafe cbpf_ways(skeleton)!
+        unsafe shared.pointee.inside_port = 0
+        unsafe shared.pointee.outside_port = 0
+        unsafe shared.pointee.tailnet.index = 0
+        unsafe shared.pointee.vpn.index = 0
+        atomicMemoryFence(ordering: .releasing)
+    }
+
+    /// Valid while this `Steering` lives.
+    @unsafe package var liveBindings: LiveBindingMemory {
+        unsafe LiveBindingMemory(
+            tcpPorts: cbpf_live_tcp_ports(skeleton), udpPorts: cbpf_live_udp_ports(skeleton),
+            queries: cbpf_live_queries(skeleton))
+    }
+}

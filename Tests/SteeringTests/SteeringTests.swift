@@ -1,0 +1,15 @@
+import Testing
+
+@testable import Steering
+
+@Suite struct SteeringTests {
+    @Test func `the programs load and count nothing yet`() throws {
+        let steering = try Steering()
+        let verdicts = try steering.verdicts()
+        #expect(verdicts.count == 13)
+        #expect(verdicts.allSatisfy { $0.packets == 0 })
+        #expect(verdicts.first?.name == "tailnet_to_port")
+        let names = Steering.Program.allCases.map { steering.program($0).name }
+        #expect(names == ["tailnet_ingress", "vpn_ingress", "inside_port_ingress", "outside_port_ingress"])
+    }
+}

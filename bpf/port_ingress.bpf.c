@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+#include "maps.h"
+
+/*
+ * Ingress of our own ports: what userspace wrote leaves by the port's edge or not at all. No packet is ever passed on,
+ * because behind a pass waits the host's IP stack.
+ */
+
+static __always_inline int leave(
+    struct __sk_buff *skb, const struct steering_edge *edge, enum steering_verdict to_edge,
+    enum steering_verdict closed, enum steering_verdict no_headroom)
+{
+    __u32 index = edge->index;
+
+    if (!index)
+        return conclude(closed, TC_ACT_SHOT);
+    if (!edge->is_ethernet)
+        return conclude(to_edge, bpf_redirect(index, 0));
+
+    /* bpf_redirect_neigh resolves the next hop and holds the packet meanwhile, but takes off a link-layer header first;
+       a packet from a tun has none, so it gets an empty one. */
+    if (bpf_skb_change_head(skb, ETH_HLEN, 0))
+        return conclude(no_headroom, TC_ACT_SHOT);
+    return conclude(to_edge, bpf_redirect_neigh(index, NULL, 0, 0));
+}
+
+SEC("tc")
+int inside_port_ingress(struct __sk_buff *skb)
+{
+    return leave(skb, &ways.tailnet, verdict_inside_to_edge, verdict_inside_closed, verdict_inside_no_headroom);
+}
+
+SEC("tc")
+int outside_port_ingress(struct __sk_buff *skb)
+{
+    return leave(skb, &ways.vpn, verdict_outside_to_edge, verdict_outside_closed, verdict_outside_no_headroom);
+}

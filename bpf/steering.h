@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+#pragma once
+
+/*
+ * What the programs and the process that loads them say to each other. The programs' C and Swift (through CBPF) include
+ * this one file, so there is no second list that has to agree with it.
+ */
+
+#include <linux/types.h>
+
+/* An address as its sixteen octets lie on the wire; IPv4 in mapped form (::ffff:a.b.c.d). All zero: none,
+   for nothing is sent to the unspecified address. */
+struct steering_address {
+    __be32 words[4];
+};
+
+/* An interface that we attach to and do not own. An Ethernet one carries a link-layer header, an L3 one (tun, WireGuard)
+   begins with the IP header. The kind outlives a closed index, because what is kept local still has to be read. */
+struct steering_edge {
+    __u32 index;
+    __u32 is_ethernet;
+};
+
+/* Where packets go. An index of zero is closed: what would go there is dropped. */
+struct steering_ways {
+    struct steering_edge tailnet;
+    struct steering_edge vpn;
+    __u32 inside_port;
+    __u32 outside_port;
+    struct steering_address exit_ipv4;
+    struct steering_address exit_ipv6;
+};
+
+/* Keys of the trie of destinations that stay with the host. The length counts from the first of the sixteen octets, so
+   an IPv4 prefix is 96 bits longer here than as written. */
+struct steering_prefix {
+    __u32 length;
+    struct steering_address address;
+};
+
+enum {
+    STEERING_KEPT_PREFIXES = 1024,
+    STEERING_PORT_WORDS = 65536 / 64,
+    STEERING_QUERIES = 16384,
+    STEERING_QUERY_PROBES = 8,
+};
+
+/* Every verdict, each a counter of packets (a super-packet is one). "to_host" leaves a packet to the namespace's own
+   stack; "closed" and "malformed" and "no_headroom" are drops. */
+#define STEERING_VERDICTS(verdict) \
+    verdict(tailnet_to_port)       \
+    verdict(tailnet_to_host)       \
+    verdict(tailnet_closed)        \
+    verdict(tailnet_malformed)     \
+    verdict(vpn_to_port)           \
+    verdict(vpn_to_host)           \
+    verdict(vpn_closed)            \
+    verdict(inside_to_edge)        \
+    verdict(inside_closed)         \
+    verdict(inside_no_headroom)    \
+    verdict(outside_to_edge)       \
+    verdict(outside_closed)        \
+    verdict(outside_no_headroom)
+
+enum steering_verdict {
+#define STEERING_ENUMERATOR(name) verdict_##name,
+    STEERING_VERDICTS(STEERING_ENUMERATOR)
+#undef STEERING_ENUMERATOR
+    STEERING_VERDICT_COUNT
+};
+
+/*
+ * The word that stands for one live ICMP query in `live_queries`; never zero, which is an empty slot. The slot is the
+ * first free one of STEERING_QUERY_PROBES from `fingerprint % STEERING_QUERIES`, wrapping. Two queries may share a
+ * fingerprint: the host then loses an answer to us once in 2^64, and the flow table knows better.
+ *
+ * `high` and `low` are the remote address's halves as numbers, `identifier` the ICMP one as a number.
+ */
+static inline __u64 steering_query_fingerprint(__u64 high, __u64 low, __u16 identifier)
+{
+    __u64 x = high * 0x9E3779B97F4A7C15ull;
+
+    x ^= x >> 32;
+    x += low;
+    x *= 0xD6E8FEB86659FD93ull;
+    x ^= x >> 32;
+    x += identifier;
+    x *= 0xD6E8FEB86659FD93ull;
+    x ^= x >> 32;
+    return x ? x : 1;
+}

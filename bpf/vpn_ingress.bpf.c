@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+
+#include "datagram.h"
+
+/*
+ * Ingress of the vpn edge: a packet is ours only if it answers a live binding; anything else belongs to the host. The
+ * bindings are userspace's, this only asks whether one could exist: the flow table has the last word.
+ */
+
+/* First fragments that were ours, by what identifies their datagram to its destination, with the time they passed. */
+struct fragment_key {
+    struct steering_address source;
+    __u32 id;
+    __u32 protocol;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct fragment_key);
+    __type(value, __u64);
+} fragments SEC(".maps");
+
+/* Linux's own reassembly timeout, after which an identification may come to mean another datagram. */
+static const __u64 fragment_lifetime_ns = 30ull * 1000 * 1000 * 1000;
+
+static __always_inline bool is_live_port(__u8 protocol, __be16 port)
+{
+    __u32 number = bpf_ntohs(port);
+    __u64 word = protocol == IPPROTO_TCP ? live_tcp_ports[number >> 6] : live_udp_ports[number >> 6];
+
+    return word >> (number & 63) & 1;
+}
+
+static __noinline bool is_live_query(const struct steering_address *remote, __be16 identifier)
+{
+    __u64 high = (__u64)bpf_ntohl(remote->words[0]) << 32 | bpf_ntohl(remote->words[1]);
+    __u64 low = (__u64)bpf_ntohl(remote->words[2]) << 32 | bpf_ntohl(remote->words[3]);
+    __u64 fingerprint = steering_query_fingerprint(high, low, bpf_ntohs(identifier));
+
+    for (__u32 probe = 0; probe < STEERING_QUERY_PROBES; probe++)
+        if (live_queries[(fingerprint + probe) % STEERING_QUERIES] == fingerprint)
+            return true;
+    return false;
+}
+
+/* ICMP's first eight octets; ICMPv6 has the same shape. */
+struct icmp_head {
+    __u8 type;
+    __u8 code;
+    __u16 checksum;
+    __be16 identifier;
+    __be16 sequence;
+};
+
+static __always_inline bool is_echo_request(__u8 protocol, __u8 type)
+{
+    return type == (protocol == IPPROTO_ICMP ? ICMP_ECHO : ICMPV6_ECHO_REQUEST);
+}
+
+static __always_inline bool is_echo_reply(__u8 protocol, __u8 type)
+{
+    return type == (protocol == IPPROTO_ICMP ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY);
+}
+
+static __always_inline bool is_error(__u8 protocol, __u8 type)
+{
+    if (protocol == IPPROTO_ICMP)
+        return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+    return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
+}
+
+/* Does the packet that an error quotes look like one we sent? */
+static __always_inline bool quotes_live_binding(
+    struct __sk_buff *skb, __u32 offset, const struct steering_address *exit)
+{
+    struct datagram quoted = {};
+    struct icmp_head icmp;
+    __be16 source_port;
+
+    if (!read_datagram(skb, offset, &quoted))
+        return false;
+    if (!same_address(&quoted.source, exit) || quoted.is_later_fragment)
+        return false;
+
+    switch (quoted.protocol) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+        if (bpf_skb_load_bytes(skb, quoted.transport, &source_port, sizeof(source_port)))
+            return false;
+        return is_live_port(quoted.protocol, source_port);
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        if (bpf_skb_load_bytes(skb, quoted.transport, &icmp, sizeof(icmp)))
+            return false;
+        return is_echo_request(quoted.protocol, icmp.type) && is_live_query(&quoted.destination, icmp.identifier);
+    default:
+        return false;
+    }
+}
+
+static __always_inline bool answers_live_binding(struct __sk_buff *skb, const struct datagram *datagram)
+{
+    struct icmp_head icmp;
+    __be16 ports[2];
+
+    switch (datagram->protocol) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+        if (bpf_skb_load_bytes(skb, datagram->transport, ports, sizeof(ports)))
+            return false;
+        return is_live_port(datagram->protocol, ports[1]);
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        if (bpf_skb_load_bytes(skb, datagram->transport, &icmp, sizeof(icmp)))
+            return false;
+        if (is_echo_reply(datagram->protocol, icmp.type))
+            return is_live_query(&datagram->source, icmp.identifier);
+        return is_error(datagram->protocol, icmp.type)
+            && quotes_live_binding(skb, datagram->transport + sizeof(icmp), &datagram->destination);
+    default:
+        return false;
+    }
+}
+
+/* A fragment goes where its first one went; one that overtook it goes to the host. */
+static __always_inline bool is_ours(struct __sk_buff *skb, const struct datagram *datagram)
+{
+    if (!datagram->is_fragment)
+        return answers_live_binding(skb, datagram);
+
+    struct fragment_key key = {
+        .source = datagram->source, .id = datagram->fragment_id, .protocol = datagram->protocol };
+    __u64 now = bpf_ktime_get_ns();
+
+    if (datagram->is_later_fragment) {
+        __u64 *passed = bpf_map_lookup_elem(&fragments, &key);
+        return passed && now - *passed < fragment_lifetime_ns;
+    }
+    if (!answers_live_binding(skb, datagram))
+        return false;
+    bpf_map_update_elem(&fragments, &key, &now, BPF_ANY);
+    return true;
+}
+
+SEC("tc")
+int vpn_ingress(struct __sk_buff *skb)
+{
+    struct datagram datagram = {};
+
+    if (!is_ip(skb) || !read_datagram(skb, network_offset(&ways.vpn), &datagram))
+        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+    if (!same_address(&datagram.destination, &ways.exit_ipv4)
+        && !same_address(&datagram.destination, &ways.exit_ipv6))
+        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+    if (!is_ours(skb, &datagram))
+        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+
+    __u32 port = ways.outside_port;
+    if (!port)
+        return conclude(verdict_vpn_closed, TC_ACT_SHOT);
+    return conclude(verdict_vpn_to_port, bpf_redirect(port, 0));
+}
