@@ -10,33 +10,44 @@ struct Forwarder: ParsableCommand {
         version: "forwarder \(version)",
         subcommands: [Run.self, Down.self, Status.self, Flows.self, Demo.self, Bench.self, Print.self])
 
-    /// Does what the arguments say. Every ending passes here: nothing else decides what is told, or the exit code.
+    /// Does what the arguments say.
     static func follow(_ arguments: [String]) -> Node.ExitCode {
-        let form = Output.Form(askedBy: arguments)
         do {
             try refuseUnknownVerb(arguments)
             var verb = try parseAsRoot(arguments)
             try verb.run()
             return .yes
-        } catch is BadAnswer {
+        } catch {
+            return tell(error, endingWhat: arguments)
+        }
+    }
+
+    /// Every ending but a good one passes here: nothing else decides what is told and the exit code.
+    private static func tell(_ error: any Error, endingWhat arguments: [String]) -> Node.ExitCode {
+        let form = Output.Form(askedBy: arguments)
+        switch error {
+        case is BadAnswer:
             return .bad
-        } catch let refusal as Refusal {
+        case let refusal as Refusal:
             return Output.refuse(refusal, in: form)
-        } catch let error as KernelError {
-            return Output.refuse(Refusal(couldNot: "do that", error), in: form)
-        } catch where exitCode(for: error) == .success {
+        case let error as KernelError:
+            return Output.refuse(Refusal(couldNot: "go on", error), in: form)
+        default:
+            break
+        }
+        switch exitCode(for: error) {
+        case .success:
             // --help and --version end a command by throwing their text.
             return Output.tell(fullMessage(for: error))
-        } catch where exitCode(for: error) == .validationFailure {
+        case .validationFailure:
             let reason = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
             let verb = arguments.first.flatMap { verbs.contains($0) ? " " + $0 : nil } ?? ""
             return Output.refuse(
                 Refusal(
-                    couldNot: "understand the command line", because: reason,
-                    remedy: "forwarder\(verb) --help", exitCode: .usage), in: form)
-        } catch {
-            return Output.refuse(
-                Refusal(couldNot: "do that", because: "of a bug: \(error)", exitCode: .bug), in: form)
+                    couldNot: "understand the command line", because: reason, remedy: "forwarder\(verb) --help",
+                    exitCode: .usage), in: form)
+        default:
+            return Output.refuse(Refusal(couldNot: "go on", because: "of a bug: \(error)", exitCode: .bug), in: form)
         }
     }
 
@@ -48,7 +59,9 @@ struct Forwarder: ParsableCommand {
         guard let first = arguments.first, !first.hasPrefix("-"), !verbs.contains(first) else { return }
         throw Refusal(
             couldNot: "understand the command line", because: "no verb is called \"\(first)\"",
-            remedy: nearest(to: first, among: verbs).map { "did you mean forwarder \($0)? `forwarder --help` lists all" },
+            remedy: nearest(to: first, among: verbs).map {
+                "did you mean forwarder \($0)? `forwarder --help` lists all"
+            },
             exitCode: .usage)
     }
 }

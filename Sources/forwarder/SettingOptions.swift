@@ -21,7 +21,9 @@ struct SettingOptions<Choice: SettingChoice>: ParsableArguments {
     @OptionGroup(title: "Settings")
     var flags: SettingFlags<Choice>
 
-    @Option(help: ArgumentHelp("YAML file of settings; `forwarder print settings` lists their names there.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "YAML file of settings; `forwarder print settings` lists their names there.", valueName: "file"))
     var config: String?
 
     func settings() throws(Refusal) -> NodeSettings {

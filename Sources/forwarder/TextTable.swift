@@ -21,7 +21,9 @@ func textTable(_ rows: [[String]]) -> String {
 
 /// Bytes in the largest unit of which there is at least one; GB is 10^9.
 func bytesText(_ bytes: UInt64) -> String {
-    let units: [(String, UInt64)] = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)]
+    let units: [(String, UInt64)] = [
+        ("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000),
+    ]
     guard let (name, size) = units.first(where: { bytes >= $0.1 }) else { return "\(bytes) B" }
     let tenths = bytes / (size / 10)
     return "\(tenths / 10).\(tenths % 10) \(name)"

@@ -33,7 +33,8 @@ struct ForwarderTests {
     @Test(
         "With --json among the arguments every failure is exactly one object on stdout",
         arguments: [
-            (["status", "--json"], 69), (["flows", "--json", "--reveal", "--top", "5"], 69), (["statsu", "--json"], 64),
+            (["status", "--json"], 69), (["flows", "--json", "--reveal", "--top", "5"], 69),
+            (["statsu", "--json"], 64),
             (["flows", "--json", "--top", "x"], 64), (["--json"], 64), (["print", "--json", "flags"], 64),
             (["bench", "--json", "--rounds", "0"], 64), (["status", "--nonsense", "--json"], 64),
         ])

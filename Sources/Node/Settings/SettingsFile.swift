@@ -28,7 +28,8 @@ package struct SettingsFile: Sendable {
         } catch YamlError.duplicatedKeysInMapping(let keys, _) {
             throw Self.refusal(path, "it says \(keys.sorted().joined(separator: ", ")) more than once")
         } catch {
-            throw Self.refusal(path, "it is not YAML: \(error)".split(whereSeparator: \.isNewline).joined(separator: " "))
+            throw Self.refusal(
+                path, "it is not YAML: \(error)".split(whereSeparator: \.isNewline).joined(separator: " "))
         }
         // A file without a word in it sets nothing.
         guard let root, root.scalar?.string != "" else {
@@ -44,7 +45,8 @@ package struct SettingsFile: Sendable {
     }
 
     private static func flatten(
-        _ mapping: Yams.Node.Mapping, under prefix: String, of path: String, into entries: inout [(key: String, text: String)]
+        _ mapping: Yams.Node.Mapping, under prefix: String, of path: String,
+        into entries: inout [(key: String, text: String)]
     ) throws(Refusal) {
         for (name, value) in mapping {
             guard case .scalar(let name) = name else { throw refusal(path, "one of its keys is not a word") }

@@ -75,9 +75,11 @@ struct ReportTests {
                 == #"{"error":{"because":"no tun","could_not":"run","exit_code":77},"schema":"forwarder.error/1"}"#)
     }
 
-    @Test("A request survives the wire", arguments: [
-        ControlRequest.status, .flows(top: 1, addresses: .masked), .flows(top: 1_000, addresses: .revealed),
-    ])
+    @Test(
+        "A request survives the wire",
+        arguments: [
+            ControlRequest.status, .flows(top: 1, addresses: .masked), .flows(top: 1_000, addresses: .revealed),
+        ])
     func request(request: ControlRequest) throws {
         #expect(try ControlRequest(line: request.line) == request)
     }

@@ -74,7 +74,8 @@ enum Examples {
             flows: .init(live: 3, capacity: 65_536, opened: 7, evicted: 1, expired: 3),
             bindings: .init(inUse: 3, capacity: 16_384), startedAt: start, pid: 42)
         report.edges = .init(
-            tailnet: .init(name: "tailscale0", index: 4, kind: .layer3), vpn: .init(name: "tun0", index: 5, kind: .layer3),
+            tailnet: .init(name: "tailscale0", index: 4, kind: .layer3),
+            vpn: .init(name: "tun0", index: 5, kind: .layer3),
             uplink: .init(name: "eth0", index: 2, kind: .ethernet))
         report.exitAddresses = .init(v4: "198.51.100.7", v6: nil)
         report.ports = .init(
