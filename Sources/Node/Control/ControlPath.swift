@@ -1,0 +1,77 @@
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// The place of the control socket in the file system: who may take it, and how it is given back.
+enum ControlPath {
+    /// A listening socket at `path`, for its owner alone.
+    ///
+    /// The directory is locked meanwhile, so that of two nodes that start at once only one can find a dead
+    /// predecessor's socket and replace it.
+    ///
+    /// - Throws: a refusal if another node answers there, or something there is no socket.
+    static func listen(at path: String) throws(Refusal) -> OwnedDescriptor {
+        do {
+            let directory = try openDirectory(of: path)
+            guard flock(directory.raw, LOCK_EX | LOCK_NB) == 0 else { throw occupied(path) }
+            try removeStale(path)
+            let socket = try UnixSocket.nonBlocking()
+            // Before bind: the file then has this mode from its first instant (Linux, unix_bind).
+            guard fchmod(socket.raw, 0o600) == 0 else { throw UnixSocket.failure("fchmod", path) }
+            try UnixSocket.bind(socket, to: path)
+            guard Glibc.listen(socket.raw, 64) == 0 else { throw UnixSocket.failure("listen", path) }
+            return socket
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch let error as KernelError {
+            throw Refusal(
+                couldNot: "open the control socket", error,
+                remedy: "name a place that can be written: --control-socket /run/forwarder/control.sock")
+        } catch {
+            throw Refusal(couldNot: "open the control socket", because: "\(error)", exitCode: .bug)
+        }
+    }
+
+    /// Opens the directory, having made what is missing of it, for its owner alone.
+    private static func openDirectory(of path: String) throws(KernelError) -> OwnedDescriptor {
+        let directory = FilePath(path).removingLastComponent()
+        var made = FilePath("/")
+        for component in directory.components {
+            made.append(component)
+            guard unsafe mkdir(made.string, 0o700) == 0 || Glibc.errno == EEXIST else {
+                throw UnixSocket.failure("mkdir", made.string)
+            }
+        }
+        let raw = unsafe Glibc.open(directory.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard raw >= 0 else { throw UnixSocket.failure("open", directory.string) }
+        return OwnedDescriptor(raw)
+    }
+
+    /// Removes the socket of a process that is no more: nobody accepts there.
+    private static func removeStale(_ path: String) throws {
+        var entry = stat()
+        guard unsafe lstat(path, &entry) == 0 else { return }
+        guard entry.st_mode & S_IFMT == S_IFSOCK else {
+            throw Refusal(
+                couldNot: "open the control socket", because: "\(path) is there and is no socket",
+                remedy: "move it away, or name another place: --control-socket /run/forwarder/control.sock",
+                exitCode: .unavailable)
+        }
+        do {
+            try UnixSocket.connect(UnixSocket.nonBlocking(), to: path)
+            throw occupied(path)
+        } catch let error as KernelError where error.errno == .connectionRefused {
+            guard unsafe unlink(path) == 0 else { throw UnixSocket.failure("unlink", path) }
+        } catch let error as KernelError where error.errno == .resourceTemporarilyUnavailable {
+            // Alive, and more are asking than it has yet accepted.
+            throw occupied(path)
+        }
+    }
+
+    /// Something is taken, hence 69: more permission or another flag would not help, and nothing of ours broke.
+    private static func occupied(_ path: String) -> Refusal {
+        Refusal(
+            couldNot: "open the control socket", because: "another forwarder answers on \(path)",
+            remedy: "stop that one, or look at it: forwarder status", exitCode: .unavailable)
+    }
+}

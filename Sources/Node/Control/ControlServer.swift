@@ -1,0 +1,115 @@
+import FoundationEssentials
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// Answers on the control socket: one line of JSON in, one JSON object out, close.
+///
+/// One thread serves all. Nobody can hold it: sockets do not block, a connection has a second to ask and a second to
+/// take its answer, and at most sixteen are open; more wait in the listener's queue.
+package final class ControlServer: Sendable {
+    private static let connectionLimit = 16
+    private static let patience = Duration.seconds(1)
+
+    private let path: String
+    private let listener: OwnedDescriptor
+
+    /// Takes the socket at `path`; who asks from here on is answered as soon as `serve` runs.
+    ///
+    /// - Throws: a refusal if another node answers there already.
+    package init(path: String) throws(Refusal) {
+        listener = try ControlPath.listen(at: path)
+        self.path = path
+    }
+
+    deinit { _ = unsafe unlink(path) }
+
+    /// Ends `serve`, from any thread: a listener that is shut down wakes who polls it, and refuses who connects.
+    package func stop() { _ = shutdown(listener.raw, CInt(SHUT_RDWR)) }
+
+    /// Serves until `stop`. `answer` is asked on this thread; while it thinks, nobody else is served.
+    package func serve(_ answer: (ControlRequest) throws(Refusal) -> any Report) {
+        var connections: [Connection] = []
+        while true {
+            let accepting = connections.count < Self.connectionLimit
+            var waitingFor: [(raw: CInt, events: CInt)] = [(listener.raw, accepting ? POLLIN : 0)]
+            waitingFor += connections.map { ($0.socket.raw, $0.isAsking ? POLLIN : POLLOUT) }
+
+            let ready = UnixSocket.wait(waitingFor, milliseconds: Self.untilFirstDeadline(of: connections))
+            guard ready[0] & POLLHUP == 0 else { return }
+            let now = ContinuousClock.now
+            for (connection, events) in zip(connections, ready[1...]) where events != 0 {
+                connection.advance(answer, until: now + Self.patience)
+            }
+            connections.removeAll { $0.isDone || $0.deadline <= now }
+            if ready[0] != 0, let socket = UnixSocket.accept(listener) {
+                connections.append(Connection(socket, deadline: now + Self.patience))
+            }
+        }
+    }
+
+    /// For ever when nobody is connected, so that an idle node does not wake.
+    private static func untilFirstDeadline(of connections: [Connection]) -> CInt {
+        guard let first = connections.map(\.deadline).min() else { return -1 }
+        let left = ContinuousClock.now.duration(to: first)
+        // One more, or the last fraction of a millisecond would be spent in a spin.
+        return CInt(max(0, left / .milliseconds(1)) + 1)
+    }
+}
+
+/// One client: it asks, then it is answered, then it is done.
+private final class Connection {
+    private static let requestLimit = 4_096
+
+    let socket: OwnedDescriptor
+    private(set) var deadline: ContinuousClock.Instant
+    private(set) var isDone = false
+    private var asked: [UInt8] = []
+    private var toSend: ArraySlice<UInt8>?
+
+    init(_ socket: consuming OwnedDescriptor, deadline: ContinuousClock.Instant) {
+        self.socket = socket
+        self.deadline = deadline
+    }
+
+    var isAsking: Bool { toSend == nil }
+
+    /// Goes as far as the socket goes without waiting.
+    ///
+    /// - Parameter deadline: until when the answer, once there is one, must have been taken.
+    func advance(
+        _ answer: (ControlRequest) throws(Refusal) -> any Report, until deadline: ContinuousClock.Instant
+    ) {
+        do {
+            if isAsking, try hasAsked() {
+                toSend = Self.reply(to: asked, answer)[...]
+                self.deadline = deadline
+            }
+            while let rest = toSend, !isDone {
+                toSend = rest.dropFirst(try UnixSocket.send(socket, rest))
+                isDone = toSend?.isEmpty ?? true
+            }
+        } catch {
+            isDone = error.errno != .resourceTemporarilyUnavailable && error.errno != .interrupted
+        }
+    }
+
+    /// Reads on, and tells whether the request is there: a line, an end, or more than a request may be.
+    private func hasAsked() throws(KernelError) -> Bool {
+        let arrived = try UnixSocket.receive(socket, atMost: Self.requestLimit + 1 - asked.count)
+        asked += arrived
+        return arrived.isEmpty || arrived.contains(UInt8(ascii: "\n")) || asked.count > Self.requestLimit
+    }
+
+    private static func reply(
+        to asked: [UInt8], _ answer: (ControlRequest) throws(Refusal) -> any Report
+    ) -> [UInt8] {
+        do {
+            let line = asked.prefix { $0 != UInt8(ascii: "\n") }
+            return Array(try answer(ControlRequest(line: line)).json())
+        } catch {
+            // A refusal is text only; it can always be written.
+            return (try? RefusalReport(error).json()).map(Array.init) ?? []
+        }
+    }
+}

@@ -1,0 +1,156 @@
+package import FoundationEssentials
+
+/// How a running node stands, as `forwarder status` tells it.
+package struct StatusReport: Report, Equatable {
+    package enum State: String, Codable, Sendable { case waiting, forwarding, stopping }
+
+    /// What carries the packets.
+    package enum IO: String, Codable, Sendable { case uring, poll }
+
+    /// An interface that we attach to.
+    package struct Edge: Codable, Equatable, Sendable {
+        package enum Kind: String, Codable, Sendable { case ethernet, layer3 }
+        package var name: String
+        package var index: Int
+        package var kind: Kind
+
+        package init(name: String, index: Int, kind: Kind) {
+            self.name = name
+            self.index = index
+            self.kind = kind
+        }
+    }
+
+    /// Those that are there.
+    package struct Edges: Codable, Equatable, Sendable {
+        package var tailnet: Edge?
+        package var vpn: Edge?
+        package var uplink: Edge?
+
+        package init(tailnet: Edge? = nil, vpn: Edge? = nil, uplink: Edge? = nil) {
+            self.tailnet = tailnet
+            self.vpn = vpn
+            self.uplink = uplink
+        }
+    }
+
+    /// The addresses by which clients leave.
+    package struct ExitAddresses: Codable, Equatable, Sendable {
+        package var v4: String?
+        package var v6: String?
+
+        package init(v4: String? = nil, v6: String? = nil) {
+            self.v4 = v4
+            self.v6 = v6
+        }
+    }
+
+    /// A tun device of our own.
+    package struct Port: Codable, Equatable, Sendable {
+        package enum Offloads: String, Codable, Sendable {
+            case all
+            case noUSO = "no_uso"
+            case none
+        }
+        package var name: String
+        package var offloads: Offloads
+
+        package init(name: String, offloads: Offloads) {
+            self.name = name
+            self.offloads = offloads
+        }
+    }
+
+    package struct Ports: Codable, Equatable, Sendable {
+        package var inside: Port
+        package var outside: Port
+
+        package init(inside: Port, outside: Port) {
+            self.inside = inside
+            self.outside = outside
+        }
+    }
+
+    /// What went one way since the start.
+    package struct Traffic: Codable, Equatable, Sendable {
+        package var packets: UInt64
+        package var bytes: UInt64
+        /// Of the packets, those that carried several segments at once.
+        package var superPackets: UInt64
+
+        package init(packets: UInt64 = 0, bytes: UInt64 = 0, superPackets: UInt64 = 0) {
+            self.packets = packets
+            self.bytes = bytes
+            self.superPackets = superPackets
+        }
+    }
+
+    package struct Forwarded: Codable, Equatable, Sendable {
+        package var egress: Traffic
+        package var ingress: Traffic
+
+        package init(egress: Traffic = .init(), ingress: Traffic = .init()) {
+            self.egress = egress
+            self.ingress = ingress
+        }
+    }
+
+    package struct Flows: Codable, Equatable, Sendable {
+        package var live: Int
+        package var capacity: Int
+        package var opened: UInt64
+        package var evicted: UInt64
+        package var expired: UInt64
+
+        package init(live: Int = 0, capacity: Int, opened: UInt64 = 0, evicted: UInt64 = 0, expired: UInt64 = 0) {
+            self.live = live
+            self.capacity = capacity
+            self.opened = opened
+            self.evicted = evicted
+            self.expired = expired
+        }
+    }
+
+    package struct Bindings: Codable, Equatable, Sendable {
+        package var inUse: Int
+        package var capacity: Int
+
+        package init(inUse: Int = 0, capacity: Int) {
+            self.inUse = inUse
+            self.capacity = capacity
+        }
+    }
+
+    package var schema = "forwarder.status/1"
+    package var state: State
+    /// The interfaces that `waiting` waits for.
+    package var waitingFor: [String]?
+    package var io: IO
+    /// Why not io_uring, or why it.
+    package var ioReason: String
+    package var edges = Edges()
+    package var exitAddresses = ExitAddresses()
+    /// None while the edges are not there.
+    package var ports: Ports?
+    package var forwarded = Forwarded()
+    package var flows: Flows
+    package var bindings: Bindings
+    /// By drop reason; those that never happened may be missing.
+    package var drops: [String: UInt64] = [:]
+    package var startedAt: Date
+    package var version: String
+    package var pid: Int32
+
+    package init(
+        state: State, io: IO, ioReason: String, flows: Flows, bindings: Bindings, startedAt: Date, pid: Int32
+    ) {
+        self.state = state
+        self.io = io
+        self.ioReason = ioReason
+        self.flows = flows
+        self.bindings = bindings
+        self.startedAt = startedAt
+        self.version = Node.version
+        self.pid = pid
+    }
+}

@@ -1,0 +1,103 @@
+import Glibc
+import LinuxSystem
+import SystemPackage
+
+/// The system calls of a Unix stream socket, and all that is unsafe about them.
+enum UnixSocket {
+    /// A socket on which no call blocks: the server's kind.
+    static func nonBlocking() throws(KernelError) -> OwnedDescriptor { try open(CInt(SOCK_NONBLOCK.rawValue)) }
+
+    /// A socket on which every call gives up after so many seconds, with EAGAIN: the client's kind.
+    static func patient(seconds: Int) throws(KernelError) -> OwnedDescriptor {
+        let socket = try open(0)
+        var patience = timeval(tv_sec: seconds, tv_usec: 0)
+        for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
+            let answer = unsafe setsockopt(
+                socket.raw, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))
+            guard answer == 0 else { throw failure("setsockopt", "control socket") }
+        }
+        return socket
+    }
+
+    private static func open(_ flags: CInt) throws(KernelError) -> OwnedDescriptor {
+        let raw = Glibc.socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue) | flags, 0)
+        guard raw >= 0 else { throw failure("socket", "AF_UNIX") }
+        return OwnedDescriptor(raw)
+    }
+
+    static func bind(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
+        let number = socket.raw
+        guard unsafe withAddress(of: path, { unsafe Glibc.bind(number, $0, $1) }) == 0 else {
+            throw failure("bind", path)
+        }
+    }
+
+    static func connect(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
+        let number = socket.raw
+        guard unsafe withAddress(of: path, { unsafe Glibc.connect(number, $0, $1) }) == 0 else {
+            throw failure("connect", path)
+        }
+    }
+
+    /// None if nobody is there, or is there no longer.
+    static func accept(_ listener: borrowing OwnedDescriptor) -> OwnedDescriptor? {
+        let raw = Glibc.accept(listener.raw, nil, nil)
+        guard raw >= 0 else { return nil }
+        let socket = OwnedDescriptor(raw)
+        guard fcntl(raw, F_SETFD, FD_CLOEXEC) == 0, fcntl(raw, F_SETFL, O_NONBLOCK) == 0 else { return nil }
+        return socket
+    }
+
+    /// What has arrived, at most `limit` octets. Empty at the end.
+    static func receive(_ socket: borrowing OwnedDescriptor, atMost limit: Int) throws(KernelError) -> [UInt8] {
+        let number = socket.raw
+        var count = 0
+        let octets = unsafe [UInt8](unsafeUninitializedCapacity: limit) { space, filled in
+            count = unsafe Glibc.recv(number, space.baseAddress, limit, 0)
+            filled = max(count, 0)
+        }
+        guard count >= 0 else { throw failure("recv", "control socket") }
+        return octets
+    }
+
+    /// How many octets were taken. A peer that is gone is an error here, not a signal.
+    static func send(_ socket: borrowing OwnedDescriptor, _ octets: ArraySlice<UInt8>) throws(KernelError) -> Int {
+        let number = socket.raw
+        let count = unsafe octets.withUnsafeBytes {
+            unsafe Glibc.send(number, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+        }
+        guard count >= 0 else { throw failure("send", "control socket") }
+        return count
+    }
+
+    /// Waits until one of the descriptors is ready, or the time is over (-1: never). Answers what each is ready for.
+    static func wait(_ descriptors: [(raw: CInt, events: CInt)], milliseconds: CInt) -> [CInt] {
+        var set = descriptors.map { pollfd(fd: $0.raw, events: CShort($0.events), revents: 0) }
+        guard unsafe Glibc.poll(&set, nfds_t(set.count), milliseconds) > 0 else {
+            return [CInt](repeating: 0, count: set.count)
+        }
+        return set.map { CInt($0.revents) }
+    }
+
+    static func failure(_ call: StaticString, _ subject: String) -> KernelError {
+        KernelError(call, Errno(rawValue: Glibc.errno), subject)
+    }
+
+    private static func withAddress(
+        of path: String, _ call: (UnsafePointer<sockaddr>, socklen_t) -> CInt
+    ) -> CInt {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let octets = Array(path.utf8)
+        guard octets.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            Glibc.errno = ENAMETOOLONG
+            return -1
+        }
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: octets) }
+        return unsafe withUnsafePointer(to: &address) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe call($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+}

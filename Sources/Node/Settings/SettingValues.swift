@@ -1,0 +1,98 @@
+import Glibc
+import LinuxSystem
+
+// From text to value, one function per kind of value. Each throws the reason, which continues `"text" `.
+
+/// The name of an interface that we attach to and do not own (the kernel's `dev_valid_name`, and no control
+/// characters).
+func edgeName(_ text: String) throws(Misfit) -> String {
+    guard (1...15).contains(text.utf8.count) else {
+        throw Misfit(reason: "has \(text.utf8.count) octets where an interface name has 1 to 15")
+    }
+    guard text != ".", text != "..", text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != 0x2f && $0 != 0x3a })
+    else {
+        throw Misfit(reason: "is no interface name: those have no blank, colon or slash")
+    }
+    guard text != "fwd-in", text != "fwd-out" else {
+        throw Misfit(reason: "is the name of a port of forwarder's own")
+    }
+    return text
+}
+
+func edgeName(_ text: String) throws(Misfit) -> String? {
+    let name: String = try edgeName(text)
+    return name
+}
+
+/// One of a closed list of words.
+func choice<Choice: CaseIterable & RawRepresentable<String>>(_ text: String) throws(Misfit) -> Choice {
+    try choice(text, among: Array(Choice.allCases))
+}
+
+func choice<Choice: RawRepresentable<String>>(_ text: String, among choices: [Choice]) throws(Misfit) -> Choice {
+    guard let choice = choices.first(where: { $0.rawValue == text }) else {
+        throw Misfit(reason: "is none of \(choices.map(\.rawValue).joined(separator: ", "))")
+    }
+    return choice
+}
+
+/// Decimal digits only: a sign, a fraction or a group separator is refused, not guessed at.
+func wholeNumber<Number: FixedWidthInteger>(_ text: String, in range: ClosedRange<Number>) throws(Misfit) -> Number {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+        throw Misfit(reason: "is not a whole number")
+    }
+    guard let number = Number(text), range.contains(number) else {
+        throw Misfit(reason: "is outside \(range.lowerBound) to \(range.upperBound)")
+    }
+    return number
+}
+
+/// First and last port. Below 1024 live the host's services.
+func bindingPorts(_ text: String) throws(Misfit) -> PortRange {
+    let ends = text.split(separator: "-", omittingEmptySubsequences: false).map(String.init)
+    guard ends.count == 2 else { throw Misfit(reason: "is not two ports joined by a dash") }
+    let first: UInt16 = try wholePort(ends[0], of: text)
+    let last: UInt16 = try wholePort(ends[1], of: text)
+    guard first <= last else { throw Misfit(reason: "ends before it begins") }
+    return PortRange(first: first, last: last)
+}
+
+private func wholePort(_ text: String, of range: String) throws(Misfit) -> UInt16 {
+    do {
+        return try wholeNumber(text, in: 1_024...65_535)
+    } catch {
+        throw Misfit(reason: "holds \"\(text)\", which \(error.reason)")
+    }
+}
+
+/// Prefixes joined by commas; none is a list too.
+func prefixes(_ text: String) throws(Misfit) -> [String] {
+    guard !text.isEmpty else { return [] }
+    var prefixes: [String] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let prefix = String(part.drop { $0 == " " })
+        guard isPrefix(prefix) else { throw Misfit(reason: "holds \"\(prefix)\", which is no prefix") }
+        prefixes.append(prefix)
+    }
+    return prefixes
+}
+
+/// An address, a slash and a length that the family has.
+private func isPrefix(_ text: String) -> Bool {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, let length: Int = try? wholeNumber(parts[1], in: 0...128) else { return false }
+    var octets: (UInt64, UInt64) = (0, 0)
+    if unsafe inet_pton(AF_INET, parts[0], &octets) == 1 { return length <= 32 }
+    return unsafe inet_pton(AF_INET6, parts[0], &octets) == 1
+}
+
+/// An absolute path that fits a `sockaddr_un`.
+func socketPath(_ text: String) throws(Misfit) -> String {
+    guard text.hasPrefix("/"), !text.hasSuffix("/"), !text.utf8.contains(0) else {
+        throw Misfit(reason: "is not the absolute path of a file")
+    }
+    guard text.utf8.count <= 107 else {
+        throw Misfit(reason: "has \(text.utf8.count) octets where a Unix socket has at most 107")
+    }
+    return text
+}

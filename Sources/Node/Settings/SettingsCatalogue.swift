@@ -1,0 +1,37 @@
+extension Setting {
+    /// Every setting there is, in the order in which help and documentation list them.
+    package static let catalogue: [Setting] = [
+        Setting(
+            "tailnet", \.tailnet, meaning: "edge on which the clients' traffic arrives", example: "tailscale0",
+            parse: edgeName),
+        Setting(
+            "vpn", \.vpn, meaning: "edge by which it leaves", example: "tun0", parse: edgeName),
+        Setting(
+            "uplink", \.uplink, meaning: "edge that carries both tunnels", example: "eth0",
+            byDefault: "interface of the default route", parse: edgeName),
+        Setting(
+            "io", \.io, meaning: "how packets are read and written: auto, uring or poll", example: "auto",
+            parse: choice),
+        Setting(
+            "flows", \.flows, meaning: "flows remembered at once, 1024 to 1048576", example: "65536"
+        ) { text throws(Misfit) in try wholeNumber(text, in: 1_024...1_048_576) },
+        Setting(
+            "binding_ports", \.bindingPorts, meaning: "outside ports that flows borrow, none below 1024",
+            example: "16384-32767", parse: bindingPorts),
+        Setting(
+            "local", \.local, meaning: "prefixes kept for the node itself, separated by commas",
+            example: "192.168.1.0/24,fd00::/8", byDefault: "none", parse: prefixes),
+        controlSocket,
+        Setting(
+            "log", \.log, meaning: "least level logged: trace, debug, info, notice, warning or error",
+            example: "info"
+        ) { text throws(Misfit) in
+            try choice(text, among: [.trace, .debug, .info, .notice, .warning, .error])
+        },
+    ]
+
+    /// Alone enough to reach a running node.
+    package static let controlSocket = Setting(
+        "control_socket", \.controlSocket, meaning: "Unix socket on which a running node answers",
+        example: "/run/forwarder/control.sock", parse: socketPath)
+}

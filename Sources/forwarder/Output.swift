@@ -1,0 +1,88 @@
+import ArgumentParser
+import Glibc
+import Node
+
+/// An answer that a person can read, too.
+protocol Answer: Report {
+    /// Lines for a person, the last one ended.
+    var text: String { get }
+}
+
+/// The one door for output: answers go to stdout, conversation to stderr.
+enum Output {
+    enum Form {
+        case text
+        case json
+
+        /// Told from the bare arguments, because arguments that make no sense are answered in this form too.
+        init(askedBy arguments: [String]) {
+            self = arguments.prefix { $0 != "--" }.contains("--json") ? .json : .text
+        }
+    }
+
+    /// - Throws: a refusal if stdout does not take it.
+    static func answer(_ answer: some Answer, in form: Form) throws(Refusal) {
+        switch form {
+        case .text: try write(Array(answer.text.utf8))
+        case .json: try write(Array(answer.json()) + [UInt8(ascii: "\n")])
+        }
+    }
+
+    /// Tells a refusal, as the only object on stdout where JSON is asked for.
+    static func refuse(_ refusal: Refusal, in form: Form) -> Node.ExitCode {
+        if form == .json, let json = try? RefusalReport(refusal).json() {
+            try? write(Array(json) + [UInt8(ascii: "\n")])
+        }
+        say("\(refusal)")
+        return refusal.exitCode
+    }
+
+    /// Help and the like: asked for, hence an answer.
+    static func tell(_ text: String) -> Node.ExitCode {
+        do {
+            try write(Array((text.hasSuffix("\n") ? text : text + "\n").utf8))
+            return .yes
+        } catch {
+            return refuse(error, in: .text)
+        }
+    }
+
+    /// One line, or a few, of conversation.
+    static func say(_ text: String) {
+        _ = send(Array("forwarder: \(text)\n".utf8), to: STDERR_FILENO)
+    }
+
+    private static func write(_ octets: [UInt8]) throws(Refusal) {
+        switch send(octets, to: STDOUT_FILENO) {
+        case 0, EPIPE:
+            // A reader that went away has had enough.
+            return
+        case let error:
+            throw Refusal(
+                couldNot: "write the answer", because: "stdout: \(unsafe String(cString: strerror(error)))",
+                exitCode: .unavailable)
+        }
+    }
+
+    /// Zero, or the errno that stopped it.
+    private static func send(_ octets: [UInt8], to descriptor: CInt) -> CInt {
+        var rest = octets[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno != EINTR {
+                return errno
+            }
+        }
+        return 0
+    }
+}
+
+/// `--json`, on every verb that answers.
+struct AnswerOptions: ParsableArguments {
+    @Flag(help: "Answer with one JSON object on stdout.")
+    var json = false
+
+    var form: Output.Form { json ? .json : .text }
+}

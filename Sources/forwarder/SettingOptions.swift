@@ -1,0 +1,73 @@
+import ArgumentParser
+import FoundationEssentials
+import Node
+
+/// Which settings a verb takes as flags. Environment and file may hold the others, too: one file serves all verbs.
+protocol SettingChoice: Sendable {
+    static var settings: [Setting] { get }
+}
+
+enum EverySetting: SettingChoice {
+    static var settings: [Setting] { Setting.catalogue }
+}
+
+/// Enough to ask a running node.
+enum ReachingANode: SettingChoice {
+    static var settings: [Setting] { [.controlSocket] }
+}
+
+/// Settings from the command line, the environment and the file that `--config` names.
+struct SettingOptions<Choice: SettingChoice>: ParsableArguments {
+    @OptionGroup(title: "Settings")
+    var flags: SettingFlags<Choice>
+
+    @Option(
+        help: ArgumentHelp(
+            "YAML file of settings; `forwarder print settings` lists their names there.", valueName: "file"))
+    var config: String?
+
+    func settings() throws(Refusal) -> NodeSettings {
+        var file: SettingsFile?
+        if let config { file = try SettingsFile(path: config) }
+        return try NodeSettings(
+            Spec(flags: flags.texts, environment: ProcessInfo.processInfo.environment, file: file))
+    }
+}
+
+/// One option per setting of the catalogue.
+///
+/// ArgumentParser finds options by reflection and reads them by key; both are answered from the catalogue here, so
+/// that there is no second list of flags and help, near misses and `--key=value` work as for any other option.
+struct SettingFlags<Choice: SettingChoice>: ParsableArguments, CustomReflectable {
+    /// What was written, by flag.
+    private(set) var texts: [String: String] = [:]
+
+    init() {}
+
+    init(from decoder: any Decoder) throws {
+        let options = try decoder.container(keyedBy: Flag.self)
+        for setting in Choice.settings {
+            texts[setting.flag] = try options.decodeIfPresent(String.self, forKey: Flag(stringValue: setting.flag))
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {}
+
+    var customMirror: Mirror {
+        Mirror(
+            self,
+            children: Choice.settings.map { setting in
+                let help = ArgumentHelp(
+                    "\(setting.meaning) (default: \(setting.byDefault))",
+                    valueName: setting.key.split(separator: "_").last.map(String.init))
+                return (setting.flag, Option<String?>(name: .customLong(setting.flag), help: help))
+            })
+    }
+
+    private struct Flag: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+}

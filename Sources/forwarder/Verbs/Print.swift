@@ -1,0 +1,63 @@
+import ArgumentParser
+import Node
+
+struct Print: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print what forwarder knows about itself.")
+
+    enum Subject: String, CaseIterable, ExpressibleByArgument { case settings }
+
+    @Argument(help: "What to print.")
+    var subject: Subject
+
+    @OptionGroup var answer: AnswerOptions
+
+    func run() throws {
+        switch subject {
+        case .settings: try Output.answer(SettingsReport(), in: answer.form)
+        }
+    }
+}
+
+/// The catalogue of settings as an answer; its text is `docs/settings.md`.
+struct SettingsReport: Answer {
+    struct Entry: Codable, Sendable {
+        let key, environment, flag, `default`, example, meaning: String
+    }
+
+    var schema = "forwarder.settings/1"
+    var settings: [Entry] = Setting.catalogue.map { setting in
+        Entry(
+            key: setting.key, environment: setting.variable, flag: "--" + setting.flag, default: setting.byDefault,
+            example: setting.example, meaning: setting.meaning)
+    }
+
+    var text: String {
+        let heading = ["key", "variable", "flag", "default", "meaning", "example"]
+        let cells = settings.map {
+            [code($0.key), code($0.environment), code($0.flag), $0.default, $0.meaning, code($0.example)]
+        }
+        let widths = heading.indices.map { column in
+            ([heading] + cells).map { $0[column].count }.max() ?? 0
+        }
+        func line(_ cells: [String], filledWith filler: Character = " ") -> String {
+            let padded = zip(cells, widths).map { cell, width in
+                cell + String(repeating: filler, count: width - cell.count)
+            }
+            return "| " + padded.joined(separator: " | ") + " |\n"
+        }
+        let rule = line(heading.map { _ in "" }, filledWith: "-")
+        return """
+            # Settings
+
+            Each setting is a flag, an environment variable and a key of the YAML file that `--config` names. A flag wins
+            over a variable, a variable over the file, the file over the default. A dot in a key nests. A name that is
+            not listed here is refused.
+
+            This page is what `forwarder print settings` prints.
+
+
+            """ + line(heading) + rule + cells.map { line($0) }.joined()
+    }
+
+    private func code(_ text: String) -> String { "`\(text)`" }
+}

@@ -1,0 +1,26 @@
+import ArgumentParser
+import Logging
+import Node
+
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Forward, in the foreground, until SIGTERM.",
+        discussion: "An edge that is not there yet is waited for; until then nothing is forwarded.")
+
+    @OptionGroup var options: SettingOptions<EverySetting>
+
+    @Option(help: ArgumentHelp("Give up after so long without both edges (default: never).", valueName: "seconds"))
+    var wait: UInt32?
+
+    func run() throws {
+        let settings = try options.settings()
+        var logger = Logger(label: "forwarder") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = settings.log
+        try forward(settings, waitingAtMost: wait.map { .seconds($0) }, logger)
+    }
+}
+
+/// Attaches, forwards, and gives back on SIGTERM what may be given back.
+private func forward(_ settings: NodeSettings, waitingAtMost: Duration?, _ logger: Logger) throws(Refusal) {
+    throw Refusal(couldNot: "forward", because: "this build has no node in it", exitCode: .bug)
+}

@@ -1,0 +1,136 @@
+import Foundation
+import Testing
+
+@testable import Node
+@testable import forwarder
+
+@Suite("Answers for a person")
+struct AnswerTests {
+    @Test("docs/settings.md is what `forwarder print settings` prints")
+    func settingsPage() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let page = try String(contentsOf: root.appending(path: "docs/settings.md"), encoding: .utf8)
+        #expect(page == SettingsReport().text, "run: forwarder print settings > docs/settings.md")
+        #expect(try Binary.run(["print", "settings"]).out == page)
+    }
+
+    @Test("The catalogue as JSON has an entry per setting with all its names")
+    func settingsJSON() throws {
+        let object = try #require(try Binary.run(["print", "settings", "--json"]).object)
+        #expect(object["schema"] as? String == "forwarder.settings/1")
+        let entries = try #require(object["settings"] as? [[String: String]])
+        #expect(entries.map { $0["key"] } == Setting.catalogue.map(\.key))
+        #expect(Set(entries[0].keys) == ["key", "environment", "flag", "default", "example", "meaning"])
+    }
+
+    @Test("A running node's status reaches a person through the binary, in both forms")
+    func statusThroughTheBinary() throws {
+        let path = "/tmp/forwarder-test-\(UUID().uuidString).sock"
+        let server = try ControlServer(path: path)
+        let ended = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            server.serve { request throws(Refusal) in
+                switch request {
+                case .status: Self.status
+                case .flows(_, let addresses):
+                    FlowsReport(busiest: [Self.flow], total: 12, addresses: addresses)
+                }
+            }
+            ended.signal()
+        }
+        defer {
+            server.stop()
+            ended.wait()
+        }
+        let text = try Binary.run(["status", "--control-socket", path])
+        #expect(text.code == 0)
+        #expect(text.out.contains("flows      3 of 65536 live"))
+        let json = try #require(try Binary.run(["status", "--json", "--control-socket", path]).object)
+        #expect(json["schema"] as? String == "forwarder.status/1")
+
+        let masked = try Binary.run(["flows", "--control-socket", path]).out
+        #expect(masked.contains("100.64.*.*:*") && !masked.contains("100.64.0.9"))
+        let revealed = try Binary.run(["flows", "--reveal", "--control-socket", path]).out
+        #expect(revealed.contains("100.64.0.9:40000"))
+        #expect(revealed.contains("1 of 12 flows"))
+    }
+
+    @Test("Status reads as lines of facts, then what was forwarded, then what was dropped")
+    func statusText() {
+        var report = Self.status
+        report.startedAt = .now.addingTimeInterval(-3_725)
+        #expect(
+            report.text == """
+                state      waiting for tun0
+                up         1 h 2 min
+                node       version \(Node.version), process 42
+                io         poll: io_uring is refused here
+                edges      tailnet tailscale0 (layer3)
+                ports      fwd-in (offloads all), fwd-out (offloads no_uso)
+                leaves by  198.51.100.7
+                flows      3 of 65536 live
+                           7 opened, 3 expired, 1 evicted
+                bindings   3 of 16384 in use
+
+                forwarded  packets    bytes  super-packets
+                egress          10  12.3 MB              2
+                ingress          0      0 B              0
+
+                dropped       packets
+                no_binding          4
+                bad_checksum        1
+
+                """)
+    }
+
+    @Test("Columns of numbers stand to the right, others to the left, nothing trails")
+    func table() {
+        #expect(
+            textTable([["name", "count", "note"], ["a", "1", "x"], ["long name", "1000", ""]]) == """
+                name       count  note
+                a              1  x
+                long name   1000
+
+                """)
+    }
+
+    @Test(
+        "Bytes are told in the largest unit of which there is one",
+        arguments: [
+            (0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (999_999, "999.9 kB"), (1_000_000, "1.0 MB"),
+            (35_000_000_000, "35.0 GB"), (UInt64.max, "18446744.0 TB"),
+        ] as [(UInt64, String)])
+    func bytes(count: UInt64, text: String) {
+        #expect(bytesText(count) == text)
+    }
+
+    @Test(
+        "Spans of time are told in their two largest units, and never as less than nothing",
+        arguments: [(-5, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7_260, "2 h 1 min"), (90_000, "1 d 1 h")])
+    func durations(seconds: Int, text: String) {
+        #expect(durationText(seconds: seconds) == text)
+    }
+
+    private static var status: StatusReport {
+        var report = StatusReport(
+            state: .waiting, io: .poll, ioReason: "io_uring is refused here",
+            flows: .init(live: 3, capacity: 65_536, opened: 7, evicted: 1, expired: 3),
+            bindings: .init(inUse: 3, capacity: 16_384), startedAt: .now, pid: 42)
+        report.waitingFor = ["tun0"]
+        report.edges.tailnet = .init(name: "tailscale0", index: 4, kind: .layer3)
+        report.exitAddresses.v4 = "198.51.100.7"
+        report.ports = .init(
+            inside: .init(name: "fwd-in", offloads: .all), outside: .init(name: "fwd-out", offloads: .noUSO))
+        report.forwarded.egress = .init(packets: 10, bytes: 12_345_678, superPackets: 2)
+        report.drops = ["no_binding": 4, "bad_checksum": 1, "never": 0]
+        return report
+    }
+
+    private static var flow: FlowsReport.Flow {
+        .init(
+            transport: "tcp", client: "100.64.0.9", clientPort: 40_000, remote: "203.0.113.5", remotePort: 443,
+            outsidePort: 16_384, state: "established", egressPackets: 1, egressBytes: 1_500, ingressPackets: 2,
+            ingressBytes: 3, firstSeen: .now, lastSeen: .now)
+    }
+}

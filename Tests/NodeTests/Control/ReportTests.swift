@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+@testable import Node
+
+@Suite("The shape of an answer")
+struct ReportTests {
+    @Test("Status is one JSON object with exactly these keys and forms")
+    func status() throws {
+        let json = String(decoding: try Examples.status.json(), as: UTF8.self)
+        #expect(
+            json == #"{"bindings":{"capacity":16384,"in_use":3},"drops":{"bad_checksum":1,"no_binding":4},"#
+                + #""edges":{"tailnet":{"index":4,"kind":"layer3","name":"tailscale0"},"#
+                + #""uplink":{"index":2,"kind":"ethernet","name":"eth0"},"#
+                + #""vpn":{"index":5,"kind":"layer3","name":"tun0"}},"exit_addresses":{"v4":"198.51.100.7"},"#
+                + #""flows":{"capacity":65536,"evicted":1,"expired":3,"live":3,"opened":7},"#
+                + #""forwarded":{"egress":{"bytes":12345678,"packets":10,"super_packets":2},"#
+                + #""ingress":{"bytes":0,"packets":0,"super_packets":0}},"io":"poll","#
+                + #""io_reason":"io_uring_setup: Operation not permitted","pid":42,"#
+                + #""ports":{"inside":{"name":"fwd-in","offloads":"all"},"#
+                + #""outside":{"name":"fwd-out","offloads":"no_uso"}},"schema":"forwarder.status/1","#
+                + #""started_at":"2025-11-21T00:00:00Z","state":"forwarding","version":"\#(version)"}"#)
+    }
+
+    @Test("A revealed flow is told with exactly these keys and forms")
+    func flows() throws {
+        let report = FlowsReport(busiest: [Examples.flow(7)], total: 9, addresses: .revealed)
+        #expect(
+            String(decoding: try report.json(), as: UTF8.self)
+                == #"{"flows":[{"client":"100.64.0.9","client_port":40000,"egress_bytes":7,"egress_packets":1,"#
+                + #""first_seen":"2025-11-21T00:00:00Z","ingress_bytes":3,"ingress_packets":2,"#
+                + #""last_seen":"2025-11-21T00:00:00Z","outside_port":16384,"remote":"203.0.113.5","#
+                + #""remote_port":443,"state":"established","transport":"tcp"}],"masked":false,"#
+                + #""schema":"forwarder.flows/1","shown":1,"total":9}"#)
+    }
+
+    @Test("A masked flow holds no address and no port that tells who it was")
+    func maskedFlow() throws {
+        let report = FlowsReport(busiest: [Examples.flow(7)], total: 9, addresses: .masked)
+        let json = String(decoding: try report.json(), as: UTF8.self)
+        #expect(report.masked)
+        for secret in ["100.64.0.9", "0.113.5", "40000", "16384"] { #expect(!json.contains(secret)) }
+        #expect(report.flows[0].client == "100.64.*.*")
+        #expect(report.flows[0].remote == "203.*.*.*")
+        #expect(report.flows[0].remotePort == 443)
+    }
+
+    @Test("Only a well-known service's port survives the mask")
+    func maskedPorts() {
+        var flow = Examples.flow(1)
+        flow.remotePort = 1_024
+        #expect(flow.masked.remotePort == nil)
+        flow.remotePort = 1_023
+        #expect(flow.masked.remotePort == 1_023)
+        flow.transport = "icmp"
+        flow.remotePort = 8
+        #expect(flow.masked.remotePort == nil)
+    }
+
+    @Test(
+        "An address keeps its network and nothing more",
+        arguments: [
+            ("203.0.113.5", 1, "203.*.*.*"), ("100.101.102.103", 2, "100.101.*.*"),
+            ("2001:db8::1", 1, "2001:*"), ("fd7a:115c:a1e0::53", 2, "fd7a:*"), ("::1", 1, "0:*"),
+        ])
+    func masks(address: String, octets: Int, masked: String) {
+        #expect(maskedAddress(address, keeping: octets) == masked)
+    }
+
+    @Test("A refusal is an object too")
+    func refusalReport() throws {
+        let refusal = Refusal(couldNot: "run", because: "no tun", remedy: nil, exitCode: .notPermitted)
+        #expect(
+            String(decoding: try RefusalReport(refusal).json(), as: UTF8.self)
+                == #"{"error":{"because":"no tun","could_not":"run","exit_code":77},"schema":"forwarder.error/1"}"#)
+    }
+
+    @Test(
+        "A request survives the wire",
+        arguments: [
+            ControlRequest.status, .flows(top: 1, addresses: .masked), .flows(top: 1_000, addresses: .revealed),
+        ])
+    func request(request: ControlRequest) throws {
+        #expect(try ControlRequest(line: request.line) == request)
+    }
+
+    @Test("A short request means twenty flows, masked")
+    func shortRequest() throws {
+        #expect(
+            try ControlRequest(line: #"{"verb":"flows"}"#.utf8) == .flows(top: 20, addresses: .masked))
+    }
+
+    @Test("The busiest are those that a full sort puts first", arguments: [0, 1, 2, 7, 20, 1_000])
+    func busiest(count: Int) {
+        var random = SystemRandomNumberGenerator()
+        // Few distinct weights, so that ties are many.
+        let weights = (0..<500).map { _ in UInt64.random(in: 0...60, using: &random) }
+        var busiest = Busiest<UInt64>(count)
+        for weight in weights { busiest.offer(weight, weight) }
+        #expect(busiest.sorted() == Array(weights.sorted(by: >).prefix(count)))
+    }
+}

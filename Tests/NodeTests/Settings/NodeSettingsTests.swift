@@ -1,0 +1,113 @@
+import Testing
+
+@testable import Node
+
+@Suite("What a setting means")
+struct NodeSettingsTests {
+    @Test("Every value is read as what it means")
+    func values() throws {
+        let settings = try NodeSettings(
+            Spec(environment: [
+                "FORWARDER_TAILNET": "ts0", "FORWARDER_VPN": "wg0", "FORWARDER_UPLINK": "ens3", "FORWARDER_IO": "poll",
+                "FORWARDER_FLOWS": "1048576", "FORWARDER_BINDING_PORTS": "1024-65535",
+                "FORWARDER_LOCAL": "10.0.0.0/8, fd00::/8", "FORWARDER_CONTROL_SOCKET": "/tmp/c.sock",
+                "FORWARDER_LOG": "debug",
+            ]))
+        #expect(settings.tailnet == "ts0")
+        #expect(settings.vpn == "wg0")
+        #expect(settings.uplink == "ens3")
+        #expect(settings.io == .poll)
+        #expect(settings.flows == 1_048_576)
+        #expect(settings.bindingPorts == PortRange(first: 1_024, last: 65_535))
+        #expect(settings.local == ["10.0.0.0/8", "fd00::/8"])
+        #expect(settings.controlSocket == "/tmp/c.sock")
+        #expect(settings.log == .debug)
+    }
+
+    @Test(
+        "A wrong value is refused, and the refusal names key, value and a correct example",
+        arguments: [
+            ("tailnet", ""), ("tailnet", "sixteen-octets-x"), ("tailnet", "a/b"), ("tailnet", "a b"),
+            ("tailnet", "a:b"), ("tailnet", "a\tb"), ("tailnet", "."), ("tailnet", ".."), ("tailnet", "fwd-in"),
+            ("vpn", "fwd-out"), ("vpn", "tun\u{0}0"), ("vpn", "nöch-fünf-ümläü"), ("uplink", ""),
+            ("io", "epoll"), ("io", "URING"), ("io", ""),
+            ("flows", "1023"), ("flows", "1048577"), ("flows", "-5"), ("flows", "+2048"), ("flows", "4k"),
+            ("flows", "65,536"), ("flows", "99999999999999999999999"), ("flows", " 2048"), ("flows", ""),
+            ("flows", "٢٠٤٨"),
+            ("binding_ports", "80-90"), ("binding_ports", "2000"), ("binding_ports", "3000-2000"),
+            ("binding_ports", "2000-70000"), ("binding_ports", "2000-3000-4000"), ("binding_ports", "-"),
+            ("binding_ports", "2000-"), ("binding_ports", ""),
+            ("local", "10.0.0.0"), ("local", "10.0.0.0/33"), ("local", "10.0.0/8"), ("local", "fd00::/129"),
+            ("local", "10.0.0.0/8,"), ("local", "10.0.0.0/8,,fd00::/8"), ("local", "10.0.0.0/-1"),
+            ("local", "host/24"),
+            ("control_socket", "relative.sock"), ("control_socket", ""), ("control_socket", "/run/"),
+            ("control_socket", "/" + String(repeating: "x", count: 107)),
+            ("log", "loud"), ("log", "critical"), ("log", "Info"),
+        ])
+    func wrongValues(key: String, text: String) throws {
+        let setting = try #require(Setting.catalogue.first { $0.key == key })
+        let refused = try #require(refusal { try NodeSettings(Spec(environment: [setting.variable: text])) })
+        #expect(refused.exitCode == .usage)
+        #expect(refused.couldNot.contains(key))
+        #expect(refused.because.contains("\"\(text)\""))
+        #expect(refused.because.contains(setting.variable))
+        #expect(refused.remedy == "write for example \(setting.variable)=\(setting.example)")
+    }
+
+    @Test("The remedy is written the way the wrong value was")
+    func spelling() throws {
+        let flag = try #require(refusal { try NodeSettings(Spec(flags: ["flows": "1"])) })
+        #expect(flag.remedy == "write for example --flows 65536")
+        let file = try SettingsFile(yaml: "flows: 1", path: "f.yaml")
+        let key = try #require(refusal { try NodeSettings(Spec(file: file)) })
+        #expect(key.remedy == "write for example flows: 65536")
+        #expect(key.because.contains("flows in f.yaml"))
+    }
+
+    @Test("The ends of each range are in it")
+    func rangeEnds() throws {
+        for (key, text) in [
+            ("flows", "1024"), ("flows", "1048576"), ("binding-ports", "1024-1024"), ("tailnet", "fifteen-octets-"),
+            ("local", ""), ("local", "0.0.0.0/0,::/0,10.1.2.3/32"),
+        ] {
+            #expect(throws: Never.self) { try NodeSettings(Spec(flags: [key: text])) }
+        }
+    }
+
+    @Test("What comes in by the tailnet edge must leave by another; vpn and uplink may be one")
+    func edgesFitEachOther() throws {
+        let same = try #require(refusal { try NodeSettings(Spec(flags: ["tailnet": "tun0"])) })
+        #expect(same.couldNot.contains("tailnet and vpn") && same.because.contains("tun0"))
+        let uplink = try #require(refusal { try NodeSettings(Spec(flags: ["uplink": "tailscale0"])) })
+        #expect(uplink.couldNot.contains("tailnet and uplink"))
+        #expect(try NodeSettings(Spec(flags: ["vpn": "eth0", "uplink": "eth0"])).vpn == "eth0")
+    }
+
+    @Test(
+        "The nearest name is the one with the fewest edits",
+        arguments: [
+            ("flwos", "flows"), ("binding-ports", "binding_ports"), ("tail", "tailnet"), ("vpm", "vpn"), ("oi", "io"),
+            ("controlsocket", "control_socket"), ("logg", "log"),
+        ])
+    func nearestNames(given: String, expected: String) {
+        #expect(nearest(to: given, among: Setting.catalogue.map(\.key)) == expected)
+    }
+
+    @Test("The edit distance agrees with its definition on every short word")
+    func editDistanceOracle() {
+        let words = ["", "a", "b", "ab", "ba", "aab", "abb", "bab", "abab", "bbaa"]
+        for one in words {
+            for other in words {
+                #expect(editDistance(one, other) == distanceByDefinition(Array(one)[...], Array(other)[...]))
+            }
+        }
+    }
+
+    private func distanceByDefinition(_ one: ArraySlice<Character>, _ other: ArraySlice<Character>) -> Int {
+        guard let first = one.first, let second = other.first else { return one.count + other.count }
+        let replaced = distanceByDefinition(one.dropFirst(), other.dropFirst()) + (first == second ? 0 : 1)
+        return min(
+            replaced, distanceByDefinition(one.dropFirst(), other) + 1,
+            distanceByDefinition(one, other.dropFirst()) + 1)
+    }
+}
