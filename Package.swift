@@ -64,8 +64,7 @@ let package = Package(
         // C headers and small static inline shims.
         .systemLibrary(name: "CUring", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
         .systemLibrary(name: "CBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev"])]),
-        .systemLibrary(
-            name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+        .systemLibrary(name: "CNetlink", pkgConfig: "libnl-3.0", providers: [.apt(["libnl-3-dev"])]),
         .systemLibrary(name: "CLinux"),
 
         .executableTarget(
@@ -73,7 +72,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PacketParseTests", dependencies: ["PacketParse"], swiftSettings: strict),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", system], swiftSettings: strict),
-        .testTarget(name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse"], swiftSettings: strict),
+        .testTarget(
+            name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF"],
+            swiftSettings: strict),
         .testTarget(
             name: "DataPlaneTests", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], swiftSettings: strict),
         .testTarget(

@@ -1,0 +1,104 @@
+internal import CNetlink
+import Glibc
+package import LinuxSystem
+
+/// A network interface, as it was when the kernel was asked.
+package struct Link: Hashable, Sendable {
+    package let index: Int32
+    package let name: String
+    /// The driver behind it: `veth`, `tun`, `wireguard`; nil where it has none to name (loopback, real hardware).
+    package let kind: String?
+    package let mtu: UInt32
+    package let transmitQueueLength: UInt32
+    /// Administratively up; says nothing of a carrier.
+    package let isUp: Bool
+    /// Its packets begin with an Ethernet header. Tunnels (tun, WireGuard) begin with the IP header.
+    package let isEthernet: Bool
+    /// Empty where the link has none.
+    package let hardwareAddress: [UInt8]
+
+    init?(_ reply: NetlinkReply) {
+        guard let header = reply.header(ifinfomsg.self) else { return nil }
+        let attributes = reply.attributes(after: ifinfomsg.self)
+        guard let name = attributes.text(IFLA_IFNAME) else { return nil }
+        index = header.ifi_index
+        self.name = name
+        kind = attributes.nested(IFLA_LINKINFO)?.text(IFLA_INFO_KIND)
+        mtu = attributes.integer(IFLA_MTU) ?? 0
+        transmitQueueLength = attributes.integer(IFLA_TXQLEN) ?? 0
+        isUp = header.ifi_flags & UInt32(IFF_UP.rawValue) != 0
+        isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
+        hardwareAddress = attributes.octets(IFLA_ADDRESS) ?? []
+    }
+}
+
+extension Netlink {
+    package func links() throws(KernelError) -> [Link] {
+        try socket.exchange(NetlinkRequest("RTM_GETLINK", RTM_GETLINK, "links", flags: NLM_F_DUMP, ifinfomsg()))
+            .compactMap(Link.init)
+    }
+
+    /// The link of that name, nil when there is none now.
+    package func link(named name: String) throws(KernelError) -> Link? {
+        var request = NetlinkRequest("RTM_GETLINK", RTM_GETLINK, name, ifinfomsg())
+        request.put(IFLA_IFNAME, name)
+        return try link(request)
+    }
+
+    /// The link of that index, nil when there is none now.
+    package func link(index: Int32) throws(KernelError) -> Link? {
+        try link(NetlinkRequest("RTM_GETLINK", RTM_GETLINK, "index \(index)", header(index)))
+    }
+
+    private func link(_ request: consuming NetlinkRequest) throws(KernelError) -> Link? {
+        do { return try socket.exchange(request).compactMap(Link.init).first } catch {
+            if error.errno.rawValue == ENODEV { return nil }
+            throw error
+        }
+    }
+
+    package func bringUp(_ link: Link) throws(KernelError) { try setFlags(of: link, UInt32(IFF_UP.rawValue)) }
+
+    package func bringDown(_ link: Link) throws(KernelError) { try setFlags(of: link, 0) }
+
+    private func setFlags(of link: Link, _ flags: UInt32) throws(KernelError) {
+        var header = header(link.index)
+        header.ifi_flags = flags
+        header.ifi_change = UInt32(IFF_UP.rawValue)
+        try socket.exchange(NetlinkRequest("RTM_NEWLINK", RTM_NEWLINK, link.name, header))
+    }
+
+    package func setMTU(_ mtu: UInt32, of link: Link) throws(KernelError) {
+        var request = NetlinkRequest("RTM_NEWLINK", RTM_NEWLINK, link.name, header(link.index))
+        request.put(IFLA_MTU, mtu)
+        try socket.exchange(request)
+    }
+
+    /// How many packets wait in the link before it drops; a tun has no other back-pressure.
+    package func setTransmitQueueLength(_ packets: UInt32, of link: Link) throws(KernelError) {
+        var request = NetlinkRequest("RTM_NEWLINK", RTM_NEWLINK, link.name, header(link.index))
+        request.put(IFLA_TXQLEN, packets)
+        try socket.exchange(request)
+    }
+
+    /// Keeps the kernel from giving the link an IPv6 link-local address, and so from soliciting routers on it.
+    ///
+    /// To be set while the link is down: an address it already has, it keeps.
+    package func disableAddressGeneration(on link: Link) throws(KernelError) {
+        var request = NetlinkRequest("RTM_NEWLINK", RTM_NEWLINK, link.name, header(link.index))
+        request.nest(IFLA_AF_SPEC) { families in
+            families.nest(Int(AF_INET6)) { $0.put(IFLA_INET6_ADDR_GEN_MODE, UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue)) }
+        }
+        try socket.exchange(request)
+    }
+
+    package func delete(_ link: Link) throws(KernelError) {
+        try socket.exchange(NetlinkRequest("RTM_DELLINK", RTM_DELLINK, link.name, header(link.index)))
+    }
+
+    private func header(_ index: Int32) -> ifinfomsg {
+        var header = ifinfomsg()
+        header.ifi_index = index
+        return header
+    }
+}

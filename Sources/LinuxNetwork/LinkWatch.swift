@@ -1,0 +1,36 @@
+internal import CNetlink
+package import LinuxSystem
+
+/// Tells that links or their addresses changed, so that whoever waits for one need not ask on a timer.
+///
+/// It tells no more than that: the news may be lost when much happens at once, so look again with `Netlink` after each.
+/// Open it before the first look, or a change between the two goes unnoticed.
+package struct LinkWatch: ~Copyable {
+    private let socket: NetlinkSocket
+
+    package init() throws(KernelError) {
+        let socket = try NetlinkSocket()
+        try socket.watch([RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR])
+        self.socket = socket
+    }
+
+    /// Readable when something changed. It belongs to the watch: to poll, not to read or close.
+    package var descriptor: CInt { socket.descriptor }
+
+    /// Takes all news there are, without waiting. True when there were any, lost ones (ENOBUFS) among them.
+    package func drain() throws(KernelError) -> Bool {
+        var changed = false
+        while true {
+            do {
+                _ = try socket.receive("recvmsg", "rtnetlink news")
+                changed = true
+            } catch {
+                switch error.errno {
+                case .resourceTemporarilyUnavailable: return changed
+                case .noBufferSpace: changed = true
+                default: throw error
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+internal import CNetlink
+
+/// One rtnetlink message as it arrived, copied out of the socket's buffer.
+struct NetlinkReply {
+    let type: CInt
+    let sequence: UInt32
+    /// Something changed while the kernel was listing: the list may miss or repeat an entry.
+    let isInterrupted: Bool
+    private let payload: [UInt8]
+
+    init(copying header: borrowing nlmsghdr, payload: [UInt8]) {
+        type = CInt(header.nlmsg_type)
+        sequence = header.nlmsg_seq
+        isInterrupted = CInt(header.nlmsg_flags) & NLM_F_DUMP_INTR != 0
+        self.payload = payload
+    }
+
+    /// The fixed structure that the message begins with; nil when the message is shorter.
+    func header<Header: BitwiseCopyable>(_: Header.Type = Header.self) -> Header? {
+        guard payload.count >= MemoryLayout<Header>.size else { return nil }
+        return unsafe payload.withUnsafeBytes { unsafe $0.loadUnaligned(as: Header.self) }
+    }
+
+    /// What follows the fixed structure. Only for structures whose size is a multiple of four, as all of ours are.
+    func attributes<Header: BitwiseCopyable>(after _: Header.Type) -> NetlinkAttributes {
+        NetlinkAttributes(octets: Array(payload.dropFirst(MemoryLayout<Header>.size)))
+    }
+}
+
+/// A run of attributes, looked up by number.
+struct NetlinkAttributes {
+    let octets: [UInt8]
+
+    func octets(_ attribute: Int) -> [UInt8]? {
+        unsafe octets.withUnsafeBufferPointer { all -> [UInt8]? in
+            let found = unsafe all.withMemoryRebound(to: nlattr.self) { attributes in
+                unsafe nla_find(attributes.baseAddress, CInt(all.count), CInt(attribute))
+            }
+            guard let found = unsafe found else { return nil }
+            return unsafe Array(UnsafeRawBufferPointer(start: nla_data(found), count: Int(nla_len(found))))
+        }
+    }
+
+    func integer<Integer: FixedWidthInteger & BitwiseCopyable>(_ attribute: Int, _: Integer.Type = Integer.self) -> Integer? {
+        guard let octets = octets(attribute), octets.count >= MemoryLayout<Integer>.size else { return nil }
+        return unsafe octets.withUnsafeBytes { unsafe $0.loadUnaligned(as: Integer.self) }
+    }
+
+    func text(_ attribute: Int) -> String? {
+        octets(attribute).map { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    func nested(_ attribute: Int) -> NetlinkAttributes? { octets(attribute).map(NetlinkAttributes.init(octets:)) }
+}

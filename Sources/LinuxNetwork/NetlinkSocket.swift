@@ -1,0 +1,81 @@
+internal import CNetlink
+import Glibc
+internal import LinuxSystem
+internal import SystemPackage
+
+/// libnl's socket: sends a request, gathers what answers it.
+@safe struct NetlinkSocket: ~Copyable {
+    private let socket: OpaquePointer
+
+    /// Opened in the network namespace of the calling thread, where it stays wherever the thread goes.
+    init() throws(KernelError) {
+        guard let socket = unsafe nl_socket_alloc() else { throw KernelError("socket", .noMemory, "NETLINK_ROUTE") }
+        let answer = unsafe cnetlink_connect(socket, NETLINK_ROUTE)
+        if answer < 0 { unsafe nl_socket_free(socket) }
+        try check("socket", "NETLINK_ROUTE", answer)
+        unsafe self.socket = unsafe socket
+    }
+
+    deinit { unsafe nl_socket_free(socket) }
+
+    var descriptor: CInt { unsafe nl_socket_get_fd(socket) }
+
+    /// From here on the socket also receives what the kernel announces to `groups`, and no read of it blocks.
+    func watch(_ groups: [rtnetlink_groups]) throws(KernelError) {
+        try check("O_NONBLOCK", "NETLINK_ROUTE", unsafe nl_socket_set_nonblocking(socket) < 0 ? -EIO : 0)
+        for group in groups {
+            let answer = unsafe nl_socket_add_membership(socket, CInt(group.rawValue))
+            try check("NETLINK_ADD_MEMBERSHIP", "NETLINK_ROUTE", answer < 0 ? cnetlink_failure() : 0)
+        }
+    }
+
+    /// Sends `request` and waits until the kernel has carried it out, or listed all it was asked for.
+    ///
+    /// A list that changed under the kernel's hands is asked for again; after eight such, EINTR.
+    @discardableResult
+    func exchange(_ request: consuming NetlinkRequest) throws(KernelError) -> [NetlinkReply] {
+        guard !request.isTooLong else { throw KernelError(request.call, .messageTooLong, request.subject) }
+        for _ in 0..<8 {
+            let replies = try attempt(request)
+            if !replies.contains(where: \.isInterrupted) { return replies }
+        }
+        throw KernelError(request.call, .interrupted, request.subject)
+    }
+
+    private func attempt(_ request: borrowing NetlinkRequest) throws(KernelError) -> [NetlinkReply] {
+        let header = unsafe nlmsg_hdr(request.message)
+        unsafe header?.pointee.nlmsg_seq = CUnsignedInt(NL_AUTO_SEQ)
+        try check(request.call, request.subject, unsafe cnetlink_send(socket, request.message))
+        let sequence = unsafe header?.pointee.nlmsg_seq
+        var answers: [NetlinkReply] = []
+        while true {
+            // A reply to an earlier request, one that was given up half-way, is passed over.
+            for reply in try receive(request.call, request.subject) where reply.sequence == sequence {
+                switch reply.type {
+                case NLMSG_DONE:
+                    return answers
+                case NLMSG_ERROR:
+                    try check(request.call, request.subject, reply.header(nlmsgerr.self)?.error ?? -EBADMSG)
+                    return answers
+                default:
+                    answers.append(reply)
+                }
+            }
+        }
+    }
+
+    /// The messages of one datagram. EAGAIN when there is none and the socket does not block.
+    func receive(_ call: StaticString, _ subject: String) throws(KernelError) -> [NetlinkReply] {
+        var buffer: UnsafeMutablePointer<UInt8>?
+        var remaining = try check(call, subject, unsafe cnetlink_receive(socket, &buffer))
+        defer { unsafe free(buffer) }
+        var replies: [NetlinkReply] = []
+        var next = unsafe UnsafeMutableRawPointer(buffer)?.assumingMemoryBound(to: nlmsghdr.self)
+        while let header = unsafe next, unsafe nlmsg_ok(header, remaining) != 0 {
+            let payload = unsafe UnsafeRawBufferPointer(start: nlmsg_data(header), count: Int(nlmsg_datalen(header)))
+            unsafe replies.append(NetlinkReply(copying: header.pointee, payload: Array(payload)))
+            unsafe next = nlmsg_next(header, &remaining)
+        }
+        return replies
+    }
+}

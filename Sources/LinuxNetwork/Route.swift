@@ -1,0 +1,89 @@
+internal import CNetlink
+import Glibc
+package import LinuxSystem
+package import PacketParse
+
+/// A unicast route: packets to `destination` leave by a link, to a next hop or straight to who is asked.
+package struct Route: Hashable, Sendable {
+    package var destination: IPPrefix
+    /// Nil where the destination is reached without a next hop.
+    package var gateway: IPAddress?
+    package var interfaceIndex: Int32
+    /// The smaller wins. 0 lets the kernel choose, which makes IPv6 routes 1024.
+    package var metric: UInt32 = 0
+    package var table: UInt32 = Route.main
+
+    /// The table that packets are routed by when no rule says otherwise.
+    package static let main = UInt32(RT_TABLE_MAIN.rawValue)
+
+    package init(
+        to destination: IPPrefix, via gateway: IPAddress? = nil, interfaceIndex: Int32, metric: UInt32 = 0,
+        table: UInt32 = Route.main
+    ) {
+        self.destination = destination
+        self.gateway = gateway
+        self.interfaceIndex = interfaceIndex
+        self.metric = metric
+        self.table = table
+    }
+
+    /// Nil for what is not a unicast route by one link: unreachable, local, cached and multi-path routes.
+    init?(_ reply: NetlinkReply) {
+        guard let header = reply.header(rtmsg.self), Int(header.rtm_type) == RTN_UNICAST,
+            header.rtm_flags & UInt32(RTM_F_CLONED) == 0
+        else { return nil }
+        let attributes = reply.attributes(after: rtmsg.self)
+        let family: AddressFamily = CInt(header.rtm_family) == AF_INET ? .v4 : .v6
+        let address = attributes.octets(Int(RTA_DST.rawValue)).flatMap(IPAddress.init(octets:))
+        guard let interfaceIndex = attributes.integer(Int(RTA_OIF.rawValue), Int32.self),
+            let destination = IPPrefix(
+                address ?? IPPrefix.everything(family).address, length: Int(header.rtm_dst_len))
+        else { return nil }
+        self.destination = destination
+        self.interfaceIndex = interfaceIndex
+        gateway = attributes.octets(Int(RTA_GATEWAY.rawValue)).flatMap(IPAddress.init(octets:))
+        metric = attributes.integer(Int(RTA_PRIORITY.rawValue)) ?? 0
+        table = attributes.integer(Int(RTA_TABLE.rawValue)) ?? UInt32(header.rtm_table)
+    }
+}
+
+extension Netlink {
+    /// The unicast routes of a family, of all tables.
+    package func routes(_ family: AddressFamily) throws(KernelError) -> [Route] {
+        var header = rtmsg()
+        header.rtm_family = UInt8(family.rawValue)
+        return try socket.exchange(NetlinkRequest("RTM_GETROUTE", RTM_GETROUTE, "routes", flags: NLM_F_DUMP, header))
+            .compactMap(Route.init)
+    }
+
+    /// The default route of the main table with the smallest metric.
+    package func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
+        try routes(family).filter { $0.destination.length == 0 && $0.table == Route.main }
+            .min { $0.metric < $1.metric }
+    }
+
+    /// Adds a route; EEXIST when there is one to the same destination with the same metric.
+    package func add(_ route: Route) throws(KernelError) {
+        try change("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route)
+    }
+
+    /// Deletes the route that is the same in all that is named here; ESRCH when there is none.
+    package func delete(_ route: Route) throws(KernelError) { try change("RTM_DELROUTE", RTM_DELROUTE, 0, route) }
+
+    private func change(_ call: StaticString, _ type: Int, _ flags: CInt, _ route: Route) throws(KernelError) {
+        var header = rtmsg()
+        header.rtm_family = UInt8(route.destination.address.family.rawValue)
+        header.rtm_dst_len = UInt8(clamping: route.destination.length)
+        header.rtm_type = UInt8(RTN_UNICAST)
+        header.rtm_protocol = UInt8(RTPROT_STATIC)
+        // IPv4 takes a next hop only where it may lie further away than the link itself; IPv6 ignores the scope.
+        header.rtm_scope = UInt8((route.gateway == nil ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)
+        var request = NetlinkRequest(call, type, "\(route.destination)", flags: flags, header)
+        if route.destination.length > 0 { request.put(Int(RTA_DST.rawValue), route.destination.address.octets) }
+        if let gateway = route.gateway { request.put(Int(RTA_GATEWAY.rawValue), gateway.octets) }
+        request.put(Int(RTA_OIF.rawValue), UInt32(bitPattern: route.interfaceIndex))
+        if route.metric > 0 { request.put(Int(RTA_PRIORITY.rawValue), route.metric) }
+        request.put(Int(RTA_TABLE.rawValue), route.table)
+        try socket.exchange(request)
+    }
+}
