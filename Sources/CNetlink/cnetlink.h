@@ -5,8 +5,12 @@
  *
  * libnl folds errno into its own shorter list of errors. The three calls that reach the kernel are therefore wrapped:
  * `cnetlink_`, stateless, answering -errno.
+ *
+ * <net/if.h> comes before <linux/if.h>, which then leaves out what both define: every C module must see one and the same
+ * definition of a type.
  */
 
+#include <net/if.h>
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <errno.h>

@@ -27,13 +27,17 @@ package final class LoopThread: Sendable {
         inside: consuming Port, outside: consuming Port, nat: consuming NAT, kinds: [IOKind], inquiries: Inquiries
     ) throws(KernelError) {
         let start = Start(
-            Start.Parts(inside: inside, outside: outside, nat: nat), kinds, inquiries, started: try EventDescriptor())
+            Start.Parts(inside: inside, outside: outside, nat: nat), kinds, inquiries, started: try EventDescriptor(),
+            ended: try EventDescriptor())
         let thread = try Thread(named: "fwd-loop") { start.run() }
         while !start.started.wait(milliseconds: -1) {}
         choice = try start.beginning.withLock { $0 }.get()
         self.start = start
         self.thread = Mutex(thread)
     }
+
+    /// Readable when the loop has ended.
+    package var endedDescriptor: CInt { start.ended.raw }
 
     /// Waits for the loop's end.
     ///
@@ -60,14 +64,19 @@ private final class Start: Sendable {
     private let kinds: [IOKind]
     private let inquiries: Inquiries
     let started: EventDescriptor
+    let ended: EventDescriptor
     let beginning = Mutex<Result<LoopThread.Choice, KernelError>>(.failure(KernelError("start", .canceled, "fwd-loop")))
     let end = Mutex<KernelError?>(nil)
 
-    init(_ parts: consuming Parts, _ kinds: [IOKind], _ inquiries: Inquiries, started: consuming EventDescriptor) {
+    init(
+        _ parts: consuming Parts, _ kinds: [IOKind], _ inquiries: Inquiries, started: consuming EventDescriptor,
+        ended: consuming EventDescriptor
+    ) {
         self.parts = Mutex(parts)
         self.kinds = kinds
         self.inquiries = inquiries
         self.started = started
+        self.ended = ended
     }
 
     func run() {
@@ -106,5 +115,6 @@ private final class Start: Sendable {
         } catch {
             end.withLock { $0 = error }
         }
+        ended.signal()
     }
 }

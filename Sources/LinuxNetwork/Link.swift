@@ -26,7 +26,7 @@ package struct Link: Hashable, Sendable {
         kind = attributes.nested(IFLA_LINKINFO)?.text(IFLA_INFO_KIND)
         mtu = attributes.integer(IFLA_MTU) ?? 0
         transmitQueueLength = attributes.integer(IFLA_TXQLEN) ?? 0
-        isUp = header.ifi_flags & UInt32(IFF_UP.rawValue) != 0
+        isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
         hardwareAddress = attributes.octets(IFLA_ADDRESS) ?? []
     }
@@ -57,14 +57,14 @@ extension Netlink {
         }
     }
 
-    package func bringUp(_ link: Link) throws(KernelError) { try setFlags(of: link, UInt32(IFF_UP.rawValue)) }
+    package func bringUp(_ link: Link) throws(KernelError) { try setFlags(of: link, UInt32(IFF_UP)) }
 
     package func bringDown(_ link: Link) throws(KernelError) { try setFlags(of: link, 0) }
 
     private func setFlags(of link: Link, _ flags: UInt32) throws(KernelError) {
         var header = header(link.index)
         header.ifi_flags = flags
-        header.ifi_change = UInt32(IFF_UP.rawValue)
+        header.ifi_change = UInt32(IFF_UP)
         try socket.exchange(NetlinkRequest("RTM_NEWLINK", RTM_NEWLINK, link.name, header))
     }
 

@@ -39,6 +39,17 @@ package struct Refusal: Error, Codable, Equatable, Sendable {
     }
 }
 
+/// Does what a person may have to be told that it could not be done.
+package func refusing<Value: ~Copyable>(
+    couldNot: String, remedy: String? = nil, _ body: () throws(KernelError) -> Value
+) throws(Refusal) -> Value {
+    do throws(KernelError) {
+        return try body()
+    } catch {
+        throw Refusal(couldNot: couldNot, error, remedy: remedy)
+    }
+}
+
 extension Refusal: CustomStringConvertible {
     package var description: String {
         "could not \(couldNot)\nbecause \(because)" + (remedy.map { "\nnext: \($0)" } ?? "")

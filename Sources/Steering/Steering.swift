@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Attaching them is LinuxNetwork's part. An attached program outlives this owner and keeps dropping what was ours, so
 /// nothing of it falls through to the host's routing.
-@safe package struct Steering: ~Copyable {
+@safe package struct Steering: ~Copyable, @unchecked Sendable {
     let skeleton: UnsafeMutablePointer<steering_bpf>
     var kept: Set<KeptPrefix> = []
 

@@ -6,6 +6,9 @@ package struct VerdictCount: Hashable, Sendable {
     /// As in `bpf/steering.h`: `tailnet_to_port`, `vpn_to_host`, `inside_closed`.
     package let name: String
     package let packets: UInt64
+
+    /// Whether the packets went nowhere: every other verdict says where to.
+    package var isDrop: Bool { !name.contains("_to_") }
 }
 
 extension Steering {

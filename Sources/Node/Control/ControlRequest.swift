@@ -9,11 +9,13 @@ package enum ControlRequest: Codable, Equatable, Sendable {
     case status
     /// Answered by a `FlowsReport` of the `top` busiest.
     case flows(top: Int, addresses: Addresses)
+    /// Answered by a `StatusReport` of a node that is stopping.
+    case stop
 
     /// How many flows may be listed at once; more would make the answer larger than `ControlClient` reads.
     package static let topRange = 1...1_000
 
-    private enum Verb: String, Codable { case status, flows }
+    private enum Verb: String, Codable { case status, flows, stop }
     private enum Keys: CodingKey { case verb, top, reveal }
 
     package init(from decoder: any Decoder) throws {
@@ -21,6 +23,8 @@ package enum ControlRequest: Codable, Equatable, Sendable {
         switch try keys.decode(Verb.self, forKey: .verb) {
         case .status:
             self = .status
+        case .stop:
+            self = .stop
         case .flows:
             let top = try keys.decodeIfPresent(Int.self, forKey: .top) ?? 20
             guard Self.topRange.contains(top) else {
@@ -36,6 +40,8 @@ package enum ControlRequest: Codable, Equatable, Sendable {
         switch self {
         case .status:
             try keys.encode(Verb.status, forKey: .verb)
+        case .stop:
+            try keys.encode(Verb.stop, forKey: .verb)
         case .flows(let top, let addresses):
             try keys.encode(Verb.flows, forKey: .verb)
             try keys.encode(top, forKey: .top)

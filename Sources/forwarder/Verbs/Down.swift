@@ -10,11 +10,14 @@ struct Down: ParsableCommand {
     @OptionGroup var answer: AnswerOptions
 
     func run() throws {
-        try giveBack(options.settings(), answer.form)
+        try Output.answer(DownReport(givingBack: options.settings()), in: answer.form)
     }
 }
 
-/// Removes and tells what was removed.
-private func giveBack(_ settings: NodeSettings, _ form: Output.Form) throws(Refusal) {
-    throw Refusal(couldNot: "give the host back", because: "this build has no node in it", exitCode: .bug)
+extension DownReport: Answer {
+    var text: String {
+        let stopped = self.stopped.map { ["stopped the node, process \($0)"] } ?? []
+        let lines = stopped + removed.map { "removed \($0.program) from \($0.interface)" }
+        return (lines.isEmpty ? ["nothing of forwarder's was there"] : lines).joined(separator: "\n") + "\n"
+    }
 }

@@ -16,11 +16,6 @@ struct Run: ParsableCommand {
         let settings = try options.settings()
         var logger = Logger(label: "forwarder") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = settings.log
-        try forward(settings, waitingAtMost: wait.map { .seconds($0) }, logger)
+        try RunningNode(settings, logger).run(patience: wait.map { .seconds($0) })
     }
-}
-
-/// Attaches, forwards, and gives back on SIGTERM what may be given back.
-private func forward(_ settings: NodeSettings, waitingAtMost: Duration?, _ logger: Logger) throws(Refusal) {
-    throw Refusal(couldNot: "forward", because: "this build has no node in it", exitCode: .bug)
 }

@@ -1,0 +1,52 @@
+package import DataPlane
+package import LinuxNetwork
+package import LinuxSystem
+package import PacketParse
+
+/// The interfaces a node stands between, as the host has them now.
+package struct Edges: Sendable {
+    package let tailnet: Link
+    package let vpn: Link
+    package let uplink: Link?
+    /// The addresses of the vpn edge that clients leave by.
+    package let exits: ExitAddresses
+    /// The node's own addresses on the tailnet.
+    package let nodeAddresses: [IPAddress]
+}
+
+/// What a node waits for: an edge that is not there, down, or without an address. Words for a person.
+package struct MissingEdges: Error, Hashable {
+    package let all: [String]
+}
+
+extension Edges {
+    /// Looks the edges up, now.
+    package static func find(
+        _ settings: NodeSettings, _ netlink: borrowing Netlink
+    ) throws(KernelError) -> Result<Edges, MissingEdges> {
+        let tailnet = try netlink.link(named: settings.tailnet)
+        let vpn = try netlink.link(named: settings.vpn)
+        var missing: [String] = []
+        for (name, link) in [(settings.tailnet, tailnet), (settings.vpn, vpn)] {
+            if let link { if !link.isUp { missing.append("\(name) to come up") } } else { missing.append(name) }
+        }
+        guard let tailnet, let vpn, missing.isEmpty else { return .failure(MissingEdges(all: missing)) }
+
+        let addresses = try netlink.addresses(of: vpn)
+            .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }.map(\.address)
+        let exits = ExitAddresses(v4: addresses.first { $0.isV4 }, v6: addresses.first { !$0.isV4 })
+        guard !addresses.isEmpty else { return .failure(MissingEdges(all: ["an address on \(vpn.name)"])) }
+        return .success(
+            Edges(
+                tailnet: tailnet, vpn: vpn, uplink: try uplink(settings, netlink), exits: exits,
+                nodeAddresses: try netlink.addresses(of: tailnet).map(\.address)))
+    }
+
+    private static func uplink(_ settings: NodeSettings, _ netlink: borrowing Netlink) throws(KernelError) -> Link? {
+        if let name = settings.uplink { return try netlink.link(named: name) }
+        for family in [AddressFamily.v4, .v6] {
+            if let route = try netlink.defaultRoute(family) { return try netlink.link(index: route.interfaceIndex) }
+        }
+        return nil
+    }
+}

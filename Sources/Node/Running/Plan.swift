@@ -1,0 +1,91 @@
+import LinuxNetwork
+import LinuxSystem
+
+/// Changes to the host, in order, each of which can be taken back.
+struct Plan: Sendable {
+    enum Step: Sendable {
+        /// Makes a port of ours ready: large packets, a long queue, silent, up. It goes with the port.
+        case ready(Link)
+        /// Puts a program at a link's ingress, in the place of one that a predecessor left.
+        case attach(Filter, Link, program: CInt)
+    }
+
+    let steps: [Step]
+
+    /// Makes every change; one that fails takes those before it back.
+    func execute(_ netlink: borrowing Netlink) throws(KernelError) {
+        var done: [Step] = []
+        for step in steps {
+            do throws(KernelError) {
+                try step.perform(netlink)
+                done.append(step)
+            } catch {
+                for step in done.reversed() { step.revert(netlink) }
+                throw error
+            }
+        }
+    }
+
+    /// Takes every change back that is still there.
+    func revert(_ netlink: borrowing Netlink) {
+        for step in steps.reversed() { step.revert(netlink) }
+    }
+}
+
+extension Plan.Step {
+    /// Packets that wait for the loop. A tun drops silently behind these, and 500, the default, are a quarter of a
+    /// millisecond.
+    private static let queueLength: UInt32 = 4096
+
+    fileprivate func perform(_ netlink: borrowing Netlink) throws(KernelError) {
+        switch self {
+        case .ready(let link):
+            // Silent before it comes up: its own solicitations would meet us as packets of a client.
+            try netlink.disableAddressGeneration(on: link)
+            try netlink.setMTU(65_535, of: link)
+            try netlink.setTransmitQueueLength(Self.queueLength, of: link)
+            try netlink.bringUp(link)
+        case .attach(let filter, let link, let program):
+            try netlink.addClsact(to: link)
+            try netlink.attach(filter, to: link, program: program)
+        }
+    }
+
+    fileprivate func revert(_ netlink: borrowing Netlink) {
+        switch self {
+        case .ready: break
+        case .attach(let filter, let link, _): Attachment.remove(filter, from: link, netlink)
+        }
+    }
+}
+
+/// The programs that nodes put on interfaces, known by their names: of a running node, a dead one, another version.
+enum Attachment {
+    private static let prefix = "forwarder:"
+
+    /// Where a program stands: before anybody else's, so that nobody sees exit traffic first.
+    static func filter(_ program: String) -> Filter {
+        Filter(prefix + program, .ingress, priority: 1, handle: 0xF0)
+    }
+
+    static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {
+        var found: [Filter] = []
+        for direction in Filter.Direction.allCases {
+            found += try netlink.filters(on: link, direction).filter { $0.name.hasPrefix(prefix) }
+        }
+        return found
+    }
+
+    /// Removes a program, and the hooks with the last one. One that is gone already is as good.
+    static func remove(_ filter: Filter, from link: Link, _ netlink: borrowing Netlink) {
+        try? netlink.detach(filter, from: link)
+        removeEmptyHooks(of: link, netlink)
+    }
+
+    static func removeEmptyHooks(of link: Link, _ netlink: borrowing Netlink) {
+        for direction in Filter.Direction.allCases {
+            guard let left = try? netlink.filters(on: link, direction), left.isEmpty else { return }
+        }
+        try? netlink.removeClsact(from: link)
+    }
+}

@@ -1,0 +1,141 @@
+import DataPlane
+import FoundationEssentials
+import LinuxNetwork
+import LinuxSystem
+import PacketParse
+
+// What a running node answers, put together from the loop's snapshot.
+
+extension StatusReport {
+    init(_ node: RunningNode, _ state: RunningNode.State) throws(Refusal) {
+        let settings = node.settings
+        self.init(
+            state: .waiting, io: settings.io == .uring ? .uring : .poll, ioReason: "not chosen yet",
+            flows: Flows(capacity: settings.flows),
+            bindings: Bindings(capacity: Int(settings.bindingPorts.last - settings.bindingPorts.first) + 1),
+            startedAt: node.startedAt, pid: ProcessInfo.processInfo.processIdentifier)
+        switch state {
+        case .waiting(let missing): waitingFor = missing.all
+        case .stopping: self.state = .stopping
+        case .forwarding(let session):
+            self.state = .forwarding
+            try add(session, settings)
+        }
+    }
+
+    private mutating func add(_ session: Session, _ settings: NodeSettings) throws(Refusal) {
+        let snapshot = try session.ask { _, snapshot in snapshot }
+        let statistics = snapshot.statistics
+        io = session.choice.kind == .uring ? .uring : .poll
+        ioReason = session.ioReason(settings.io)
+        edges = Edges(
+            tailnet: Edge(session.edges.tailnet), vpn: Edge(session.edges.vpn), uplink: session.edges.uplink.map(Edge.init))
+        exitAddresses = ExitAddresses(
+            v4: session.edges.exits.v4?.description, v6: session.edges.exits.v6?.description)
+        ports = Ports(
+            inside: Port(name: Side.inside.portName, offloads: Port.Offloads(snapshot.offloads.inside)),
+            outside: Port(name: Side.outside.portName, offloads: Port.Offloads(snapshot.offloads.outside)))
+        forwarded = Forwarded(egress: Traffic(statistics.egress), ingress: Traffic(statistics.ingress))
+        flows.live = snapshot.flowsLive
+        flows.opened = statistics.flowsOpened
+        flows.evicted = statistics.flowsEvicted
+        flows.expired = statistics.flowsExpired
+        bindings.inUse = snapshot.bindingsInUse
+        drops = Dictionary(
+            uniqueKeysWithValues: DropReason.all.map { ($0.name.description, statistics.dropped($0)) })
+        do throws(KernelError) {
+            // What the programs refused before it could reach us.
+            for verdict in try session.verdicts() where verdict.isDrop { drops[verdict.name] = verdict.packets }
+        } catch {
+            throw Refusal(couldNot: "read the programs' counters", error)
+        }
+    }
+}
+
+extension StatusReport.Edge {
+    fileprivate init(_ link: Link) {
+        self.init(name: link.name, index: Int(link.index), kind: link.isEthernet ? .ethernet : .layer3)
+    }
+}
+
+extension StatusReport.Traffic {
+    fileprivate init(_ traffic: Statistics.Traffic) {
+        self.init(packets: traffic.packets, bytes: traffic.bytes, superPackets: traffic.superPackets)
+    }
+}
+
+extension StatusReport.Port.Offloads {
+    fileprivate init(_ offloads: DataPlane.Port.Offloads) {
+        self = switch offloads {
+        case .all: .all
+        case .noUSO: .noUSO
+        case .none: .none
+        }
+    }
+}
+
+extension Session {
+    /// Why packets are moved the way they are, for a person.
+    func ioReason(_ preference: IOPreference) -> String {
+        if let refusal = choice.refusal { return "io_uring refused: \(refusal)" }
+        return preference == .auto ? "the kernel grants it" : "asked for by FORWARDER_IO"
+    }
+
+    /// Has the loop answer.
+    func ask<Answer: Sendable>(
+        _ question: @escaping @Sendable (inout NAT, Snapshot) -> Answer
+    ) throws(Refusal) -> Answer {
+        do throws(KernelError) {
+            if let answer = try inquiries.ask(question) { return answer }
+        } catch {
+            throw Refusal(couldNot: "ask the packet loop", error)
+        }
+        throw Refusal(
+            couldNot: "ask the packet loop", because: "it has not answered for a second",
+            remedy: "if this lasts, restart the node", exitCode: .unavailable)
+    }
+}
+
+extension FlowsReport {
+    /// Slots that the loop copies between two batches: some tens of microseconds.
+    private static let run = 1024
+
+    init(_ state: RunningNode.State, top: Int, addresses: ControlRequest.Addresses) throws(Refusal) {
+        guard case .forwarding(let session) = state else {
+            self.init(busiest: [], total: 0, addresses: addresses)
+            return
+        }
+        var busiest = Busiest<DataPlane.Flow>(top)
+        var total = 0
+        var now: UInt32 = 0
+        var slot = 0
+        var end = 1
+        while slot < end {
+            let range = slot..<slot + Self.run
+            let (flows, snapshot) = try session.ask { nat, snapshot in (nat.flows.flows(in: range), snapshot) }
+            for flow in flows { busiest.offer(flow.egressBytes &+ flow.ingressBytes, flow) }
+            total += flows.count
+            now = snapshot.seconds
+            end = snapshot.flowsCapacity
+            slot = range.upperBound
+            // Slots behind the last one ever used are empty.
+            if flows.isEmpty, total >= snapshot.flowsLive { break }
+        }
+        let date = Date()
+        self.init(
+            busiest: busiest.sorted().map { Flow($0, now, date) }, total: total, addresses: addresses)
+    }
+}
+
+extension FlowsReport.Flow {
+    fileprivate init(_ flow: DataPlane.Flow, _ now: UInt32, _ date: Date) {
+        let hasPorts = flow.transport == .tcp || flow.transport == .udp
+        func moment(_ second: UInt32) -> Date { date.addingTimeInterval(Double(second) - Double(now)) }
+        self.init(
+            transport: "\(flow.transport)", client: flow.client.description, clientPort: flow.clientPort,
+            remote: flow.remote.description, remotePort: hasPorts ? flow.remotePort : nil,
+            outsidePort: flow.outsidePort, state: "\(flow.state)", egressPackets: flow.egressPackets,
+            egressBytes: flow.egressBytes, ingressPackets: flow.ingressPackets, ingressBytes: flow.ingressBytes,
+            firstSeen: moment(flow.firstEgress), lastSeen: moment(max(flow.lastEgress, flow.lastIngress)))
+    }
+}

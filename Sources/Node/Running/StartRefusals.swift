@@ -1,0 +1,72 @@
+import LinuxSystem
+import Steering
+
+// What a person is told when a node cannot start: what is missing, and the line that adds it.
+
+extension Refusal {
+    /// - Parameter missing: capabilities that forwarding needs and the process does not have.
+    init(missing: Capabilities) {
+        let added = missing.names.map { $0.dropFirst("CAP_".count) }.joined(separator: ", ")
+        self.init(
+            couldNot: "forward", because: "the process does not have \(missing.names.joined(separator: " and "))",
+            remedy: "run as root, or give the container `cap_add: [\(added)]`", exitCode: .notPermitted)
+    }
+
+    init(openingPort error: KernelError) {
+        switch error.errno {
+        case .noSuchFileOrDirectory, .noSuchAddressOrDevice:
+            self.init(
+                couldNot: "open the port", because: "there is no /dev/net/tun (\(error))",
+                remedy: "give the container `devices: [/dev/net/tun]`, or on the host: modprobe tun",
+                exitCode: .unavailable)
+        case .resourceBusy, .invalidArgument:
+            self.init(
+                couldNot: "open the port \(error.subject)",
+                because: "an interface of that name is there: another forwarder runs in this network namespace, "
+                    + "or somebody else took the name",
+                remedy: "forwarder down, or ip link delete \(error.subject)", exitCode: .unavailable)
+        case .notPermitted, .permissionDenied:
+            self.init(
+                couldNot: "open the port", because: "\(error)",
+                remedy: "give the container `devices: [/dev/net/tun]` and `cap_add: [NET_ADMIN]`",
+                exitCode: .notPermitted)
+        default: self.init(couldNot: "open the port", error)
+        }
+    }
+
+    init(loading refusal: LoadRefusal) {
+        switch refusal.cause.errno {
+        case .notPermitted, .permissionDenied:
+            self.init(
+                couldNot: "load the eBPF programs", because: "\(refusal)",
+                remedy: "give the container `cap_add: [BPF, NET_ADMIN]` and a seccomp profile that allows bpf(2)",
+                exitCode: .notPermitted)
+        case .noFunction:
+            self.init(
+                couldNot: "load the eBPF programs", because: "this kernel was built without bpf(2)",
+                remedy: "use a kernel with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF, 5.10 or newer",
+                exitCode: .unavailable)
+        case .noMemory:
+            self.init(
+                couldNot: "load the eBPF programs", because: "\(refusal)",
+                remedy: "allow more locked memory: ulimits: {memlock: -1}, or ulimit -l unlimited",
+                exitCode: .unavailable)
+        default: self.init(couldNot: "load the eBPF programs", because: "\(refusal)", exitCode: .unavailable)
+        }
+    }
+
+    /// The loop did not get the I/O that the settings ask for.
+    init(startingTheLoop error: KernelError, _ settings: NodeSettings) {
+        guard settings.io == .uring else {
+            self.init(couldNot: "start the packet loop", error)
+            return
+        }
+        let remedy =
+            error.errno == .noMemory
+            ? "allow more locked memory (ulimits: {memlock: -1}), or set FORWARDER_IO=auto"
+            : "set FORWARDER_IO=auto, which falls back to poll, or allow io_uring (seccomp, kernel.io_uring_disabled)"
+        self.init(
+            couldNot: "use io_uring", because: "\(error)", remedy: remedy,
+            exitCode: error.errno == .notPermitted ? .notPermitted : .unavailable)
+    }
+}
