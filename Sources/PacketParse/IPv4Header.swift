@@ -1,6 +1,6 @@
 /// An IPv4 header over octets that were checked once (RFC 791).
 ///
-/// What exists has a header length of at least 20 octets, all of them inside the span, and a total length that covers it.
+/// What exists has a header of at least 20 octets, all of them inside the span, and a total length that covers it.
 package struct IPv4Header: ~Escapable {
     private let bytes: RawSpan
 

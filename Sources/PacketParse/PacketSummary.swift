@@ -1,6 +1,6 @@
 /// The meaning of one packet, decoded once. Everything after the parser reads this and not the octets.
 ///
-/// The parser never looks past the transport header, except that a TCP option or an ICMP quote is one on request.
+/// The parser never looks past the transport header.
 package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// A packet's place in a fragmented datagram.
     package enum Fragment: UInt8, Sendable, BitwiseCopyable {
@@ -18,7 +18,7 @@ package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     package private(set) var transportOffset = 0
     /// The IP packet's own length. The octets may go on behind it (padding); in a quote they may end before.
     package private(set) var totalLength = 0
-    /// Tells the fragments of one datagram, together with the addresses (and in IPv4 the protocol); zero if there are none.
+    /// What the fragments of one datagram share, beside addresses (and in IPv4 the protocol). Zero if there are none.
     package private(set) var fragmentIdentifier: UInt32 = 0
     /// TCP's and UDP's; an echo request's identifier; else zero.
     package private(set) var sourcePort: UInt16 = 0
@@ -37,14 +37,14 @@ package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// Decodes a packet that begins with the first octet and is there as a whole.
     package init(parsing bytes: RawSpan) throws(ParseError) { try decode(bytes, .whole) }
 
-    /// Decodes a packet that an ICMP error quotes, of which not more than the first eight octets of transport need be there.
+    /// Decodes a packet that an ICMP error quotes. Of its transport eight octets suffice.
     ///
     /// Its checksum is not verified: the routers it passed need not have kept it right.
     package init(quoted bytes: RawSpan) throws(ParseError) { try decode(bytes, .quoted) }
 
     package var isV4: Bool { source.isV4 }
 
-    /// A message about another packet, which it quotes from `quoteOffset` on (RFC 1122 section 3.2.2, RFC 4443 section 2.1).
+    /// A message about another packet, quoted from `quoteOffset` on (RFC 1122 section 3.2.2, RFC 4443 section 2.1).
     package var isICMPError: Bool {
         switch transport {
         case .icmp where fragment != .later:
