@@ -30,8 +30,8 @@ package struct ChecksumDelta: Sendable, BitwiseCopyable {
 
     /// Brings a complete checksum field up to date.
     ///
-    /// The same as computing it anew, unless all that it covers became zero. Only an ICMPv4 echo reply can be that, with
-    /// identifier, sequence and data of nothing but zeros.
+    /// The same as computing it anew, unless all that it covers became zero. Only an ICMPv4 echo reply can be that,
+    /// with identifier, sequence and data of nothing but zeros.
     @inline(__always)
     package func applied(toComplete checksum: UInt16) -> UInt16 {
         ~InternetChecksum.fold(UInt64(~checksum) &+ UInt64(raw))
