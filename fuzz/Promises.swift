@@ -19,7 +19,8 @@ func checkChecksum(_ octets: [UInt8]) {
     precondition(sum == naiveSum(octets))
     let middle = octets.count / 4 * 2
     let head = InternetChecksum.sum(octets.raw.extracting(first: middle))
-    precondition(InternetChecksum.fold(InternetChecksum.sum(octets.raw.extracting(droppingFirst: middle), from: head)) == sum)
+    precondition(
+        InternetChecksum.fold(InternetChecksum.sum(octets.raw.extracting(droppingFirst: middle), from: head)) == sum)
 }
 
 /// A quote that is understood has its transport's first eight octets.
@@ -88,7 +89,8 @@ func checkRewrite(_ packet: PacketSummary, _ octets: [UInt8]) {
 
     var rewritten = octets
     for place in 0..<(packet.isV4 ? 4 : 16) {
-        rewritten[sourceOffset + place] = UInt8(truncatingIfNeeded: source.bits >> UInt128(8 * ((packet.isV4 ? 3 : 15) - place)))
+        rewritten[sourceOffset + place] = UInt8(
+            truncatingIfNeeded: source.bits >> UInt128(8 * ((packet.isV4 ? 3 : 15) - place)))
     }
     if packet.isV4 {
         let field = IPv4Header.Field.headerChecksum
@@ -96,11 +98,13 @@ func checkRewrite(_ packet: PacketSummary, _ octets: [UInt8]) {
         precondition(naiveSum(rewritten[..<packet.transportOffset]) == 0xffff)
     }
     if packet.fragment == .none, packet.transport == .tcp || packet.transport == .udp {
-        let field = packet.transportOffset + (packet.transport == .tcp ? TCPHeader.Field.checksum : UDPHeader.Field.checksum)
+        let field =
+            packet.transportOffset + (packet.transport == .tcp ? TCPHeader.Field.checksum : UDPHeader.Field.checksum)
         // Whatever the checksum was, begin with the right one.
         var before = octets
         before.store(0, at: field)
-        let complete = ~naiveSum(before[packet.transportOffset..<packet.totalLength], from: pseudo(packet, packet.source))
+        let complete = ~naiveSum(
+            before[packet.transportOffset..<packet.totalLength], from: pseudo(packet, packet.source))
         rewritten.store(0, at: field)
         rewritten.store(port, at: packet.transportOffset)
         let expected = ~naiveSum(rewritten[packet.transportOffset..<packet.totalLength], from: pseudo(packet, source))

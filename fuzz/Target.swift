@@ -1,7 +1,7 @@
 // The fuzzer's door. It is compiled into one module with Sources/PacketParse, so there is nothing to import.
 //
-// Whatever the octets are, nothing may trap; whatever is accepted must keep the promises that `Promises.swift` lists. A broken
-// one is a failed precondition, which libFuzzer reports like a crash.
+// Whatever the octets are, nothing may trap; whatever is accepted must keep the promises that `Promises.swift` lists. A
+// broken one is a failed precondition, which libFuzzer reports like a crash.
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafeRawPointer?, _ count: Int) -> CInt {
@@ -53,7 +53,7 @@ func naiveSum(_ octets: some Collection<UInt8>, from start: UInt16 = 0) -> UInt1
     return UInt16(sum)
 }
 
-extension Array<UInt8> {
+extension [UInt8] {
     var raw: RawSpan {
         @_lifetime(borrow self) get { unsafe span.bytes }
     }

@@ -1,7 +1,7 @@
 /// What rewriting some words of a packet does to a checksum that covers them (RFC 1624, equation 3).
 ///
-/// Collected once per flow, applied to every packet of it: `inverse` serves the other direction. Words are the values that the
-/// octets spell in network order.
+/// Collected once per flow, applied to every packet of it: `inverse` serves the other direction. Words are the values
+/// that the octets spell in network order.
 package struct ChecksumDelta: Sendable, BitwiseCopyable {
     /// The one's complement sum of every new word and of every old word's complement.
     package var raw: UInt16
@@ -30,8 +30,8 @@ package struct ChecksumDelta: Sendable, BitwiseCopyable {
 
     /// Brings a complete checksum field up to date.
     ///
-    /// Equal to computing it anew unless every word that the new checksum covers is zero. Only an ICMP echo reply can be
-    /// that empty; nothing with a pseudo-header and no IPv4 header is.
+    /// The same as computing it anew, unless all that it covers became zero. Only an ICMPv4 echo reply can be that,
+    /// with identifier, sequence and data of nothing but zeros.
     @inline(__always)
     package func applied(toComplete checksum: UInt16) -> UInt16 {
         ~InternetChecksum.fold(UInt64(~checksum) &+ UInt64(raw))
@@ -39,15 +39,15 @@ package struct ChecksumDelta: Sendable, BitwiseCopyable {
 
     /// Brings a field that holds the pseudo-header's sum, not complemented, up to date.
     ///
-    /// That is what virtio's `needsChecksum` leaves in a packet. Whoever completes the sum will see the ports himself: such a
-    /// delta must hold the addresses and nothing else.
+    /// That is what virtio's `needsChecksum` leaves in a packet. Whoever completes the sum will see the ports himself:
+    /// such a delta must hold the addresses and nothing else.
     @inline(__always)
     package func applied(toPartial sum: UInt16) -> UInt16 {
         InternetChecksum.fold(UInt64(sum) &+ UInt64(raw))
     }
 
-    /// Brings a complete UDP checksum up to date: zero means that there is none and stays, a computed zero becomes 0xffff
-    /// (RFC 768).
+    /// Brings a complete UDP checksum up to date: zero means that there is none and stays, a computed zero becomes
+    /// 0xffff (RFC 768).
     @inline(__always)
     package func applied(toUDP checksum: UInt16) -> UInt16 {
         guard checksum != 0 else { return 0 }

@@ -65,8 +65,9 @@ extension FlowKey {
     /// A hash of which every bit may be used, by folded multiplications as in wyhash.
     @inline(__always)
     package func hash(seed: HashSeed) -> UInt64 {
-        // Two independent products, which the processor overlaps, then one over both. The last one is for ports that count up:
-        // with the addresses fixed they would otherwise pass through a single product, whose low bits do not see high ones.
+        // Two independent products, which the processor overlaps, then one over both. The last one is for ports that
+        // count up: with the addresses fixed they would otherwise pass through a single product, whose low bits do not
+        // see high ones.
         let ours = folded(high(local) ^ seed.first, low(local) ^ seed.second)
         let theirs = folded(high(remote) ^ seed.second, low(remote) ^ seed.first)
         return folded(folded(ours ^ tail, theirs) ^ seed.first, 0x9e37_79b9_7f4a_7c15)

@@ -1,7 +1,7 @@
 /// An IPv4 or IPv6 address in sixteen octets.
 ///
-/// IPv4 is kept in mapped form (::ffff:a.b.c.d), so a flow table or a filter needs no second copy for the second family. The
-/// parser refuses IPv6 packets that carry mapped addresses, hence the two can never be confused.
+/// IPv4 is kept in mapped form (::ffff:a.b.c.d), so a flow table or a filter needs no second copy for the second
+/// family. The parser refuses IPv6 packets that carry mapped addresses, hence the two can never be confused.
 package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// The sixteen octets in network order, as a number.
     package let bits: UInt128

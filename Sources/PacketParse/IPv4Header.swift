@@ -1,6 +1,6 @@
 /// An IPv4 header over octets that were checked once (RFC 791).
 ///
-/// What exists has a header length of at least 20 octets, all of them inside the span, and a total length that covers it.
+/// What exists has a header of at least 20 octets, all of them inside the span, and a total length that covers it.
 package struct IPv4Header: ~Escapable {
     private let bytes: RawSpan
 
@@ -14,9 +14,9 @@ package struct IPv4Header: ~Escapable {
         package static var destination: Int { 16 }
     }
 
+    /// `bytes` begin with the header and are not empty.
     @inline(__always) @_lifetime(copy bytes)
     init(_ bytes: RawSpan) throws(ParseError) {
-        guard bytes.byteCount >= 20 else { throw .truncated }
         let length = Int(bytes.octet(at: 0) & 0xf) &* 4
         guard length >= 20 else { throw .badHeaderLength }
         guard length <= bytes.byteCount else { throw .truncated }
@@ -27,6 +27,7 @@ package struct IPv4Header: ~Escapable {
     var headerLength: Int { Int(bytes.octet(at: 0) & 0xf) &* 4 }
     var totalLength: Int { Int(bytes.word16(at: Field.totalLength)) }
     var identification: UInt16 { bytes.word16(at: 4) }
+    var isFragment: Bool { bytes.word16(at: 6) & 0x3fff != 0 }
     var moreFragments: Bool { bytes.octet(at: 6) & 0x20 != 0 }
     /// In octets.
     var fragmentOffset: Int { Int(bytes.word16(at: 6) & 0x1fff) &* 8 }
@@ -38,11 +39,12 @@ package struct IPv4Header: ~Escapable {
     /// The header, its checksum included, sums to all ones.
     @inline(__always)
     var checksumHolds: Bool {
-        // At most fifteen 32-bit words: no carry leaves the 64 bits, and the order of octets does not matter for all ones.
-        var sum: UInt64 = 0
-        var offset = 0
+        // The order of octets does not matter for all ones, so words are summed as this machine loads them.
+        var sum = InternetChecksum.adding(bytes.native(UInt64.self, at: 0), bytes.native(UInt64.self, at: 8))
+        sum = InternetChecksum.adding(sum, UInt64(bytes.native(UInt32.self, at: 16)))
+        var offset = 20
         while offset < headerLength {
-            sum &+= UInt64(bytes.native(UInt32.self, at: offset))
+            sum = InternetChecksum.adding(sum, UInt64(bytes.native(UInt32.self, at: offset)))
             offset &+= 4
         }
         return InternetChecksum.fold(sum) == 0xffff

@@ -37,35 +37,41 @@ struct IPv6ExtensionChain {
     var end = IPv6Header.size
     /// Where the data of a fragment begins: behind the fragment header, if there was one.
     var fragmentStart = IPv6Header.size
+    /// Not an atomic one.
+    var isFragment = false
     /// The fragment header's three fields, or zeros.
     var fragmentOffset = 0
     var moreFragments = false
     var identification: UInt32 = 0
 
-    /// Walks `packet`, which ends where the IPv6 packet ends.
-    init(after header: borrowing IPv6Header, in packet: RawSpan) throws(ParseError) {
-        protocolNumber = header.nextHeader
+    /// The extension headers that can be stepped over; others end the chain as a protocol without ports.
+    @inline(__always)
+    static func canStepOver(_ protocolNumber: UInt8) -> Bool {
+        switch protocolNumber {
+        case ProtocolNumber.hopByHopOptions, ProtocolNumber.routing, ProtocolNumber.destinationOptions,
+            ProtocolNumber.fragment, ProtocolNumber.authentication:
+            true
+        default: false
+        }
+    }
+
+    /// Walks `packet`, which ends where the IPv6 packet ends, from the IPv6 header's next header on.
+    init(from nextHeader: UInt8, in packet: RawSpan) throws(ParseError) {
+        protocolNumber = nextHeader
         var headers = 0
-        var isFragmented = false
-        while true {
-            switch protocolNumber {
-            case ProtocolNumber.hopByHopOptions, ProtocolNumber.routing, ProtocolNumber.destinationOptions,
-                ProtocolNumber.fragment, ProtocolNumber.authentication:
-                break
-            default: return
-            }
+        while Self.canStepOver(protocolNumber) {
             guard headers < Self.limit else { throw .extensionChainTooLong }
             let length: Int
             // Every extension header is at least eight octets long.
-            guard end &+ 8 <= packet.byteCount else { throw isFragmented ? .tinyFragment : .truncated }
+            guard end &+ 8 <= packet.byteCount else { throw isFragment ? .tinyFragment : .truncated }
             switch protocolNumber {
             case ProtocolNumber.fragment:
-                guard !isFragmented else { throw .badFragment }
+                guard !isFragment else { throw .badFragment }
                 let field = packet.word16(at: end &+ 2)
                 fragmentOffset = Int(field & 0xfff8)
                 moreFragments = field & 1 != 0
                 identification = packet.word32(at: end &+ 4)
-                isFragmented = moreFragments || fragmentOffset != 0
+                isFragment = moreFragments || fragmentOffset != 0
                 fragmentStart = end &+ 8
                 length = 8
             case ProtocolNumber.authentication:
@@ -78,7 +84,7 @@ struct IPv6ExtensionChain {
                 }
                 length = (Int(packet.octet(at: end &+ 1)) &+ 1) &* 8
             }
-            guard end &+ length <= packet.byteCount else { throw isFragmented ? .tinyFragment : .truncated }
+            guard end &+ length <= packet.byteCount else { throw isFragment ? .tinyFragment : .truncated }
             protocolNumber = packet.octet(at: end)
             end &+= length
             headers &+= 1

@@ -4,8 +4,8 @@ package enum InternetChecksum {
     ///
     /// Partial sums of pieces may be chained as long as every piece but the last has an even length.
     package static func sum(_ bytes: RawSpan, from start: UInt64 = 0) -> UInt64 {
-        // One's complement addition does not care about the order of octets (RFC 1071 section 2 B): sum wide words as this
-        // machine loads them and turn the folded result, once.
+        // One's complement addition does not care about the order of octets (RFC 1071 section 2 B): sum wide words as
+        // this machine loads them and turn the folded result, once.
         var words: UInt64 = 0
         var offset = 0
         while offset &+ 8 <= bytes.byteCount {

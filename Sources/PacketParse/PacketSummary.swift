@@ -1,6 +1,6 @@
 /// The meaning of one packet, decoded once. Everything after the parser reads this and not the octets.
 ///
-/// The parser never looks past the transport header, except that a TCP option or an ICMP quote is one on request.
+/// The parser never looks past the transport header.
 package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// A packet's place in a fragmented datagram.
     package enum Fragment: UInt8, Sendable, BitwiseCopyable {
@@ -12,39 +12,39 @@ package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
         case later
     }
 
-    package let source: IPAddress
-    package let destination: IPAddress
+    package private(set) var source = IPAddress.unspecified
+    package private(set) var destination = IPAddress.unspecified
     /// Octets from the IP header's first to the transport header's first.
-    package let transportOffset: Int
+    package private(set) var transportOffset = 0
     /// The IP packet's own length. The octets may go on behind it (padding); in a quote they may end before.
-    package let totalLength: Int
-    /// Tells the fragments of one datagram, together with the addresses (and in IPv4 the protocol); zero if there are none.
-    package let fragmentIdentifier: UInt32
+    package private(set) var totalLength = 0
+    /// What the fragments of one datagram share, beside addresses (and in IPv4 the protocol). Zero if there are none.
+    package private(set) var fragmentIdentifier: UInt32 = 0
     /// TCP's and UDP's; an echo request's identifier; else zero.
-    package let sourcePort: UInt16
+    package private(set) var sourcePort: UInt16 = 0
     /// TCP's and UDP's; an echo reply's identifier; else zero.
-    package let destinationPort: UInt16
-    package let transport: Transport
+    package private(set) var destinationPort: UInt16 = 0
+    package private(set) var transport = Transport.other
     /// As the header has it, for IPv6 the last one of the chain. Later IPv6 fragments may name another than the first.
-    package let protocolNumber: UInt8
-    package let hopLimit: UInt8
-    package let fragment: Fragment
+    package private(set) var protocolNumber: UInt8 = 0
+    package private(set) var hopLimit: UInt8 = 0
+    package private(set) var fragment = Fragment.none
     /// Empty for a quoted packet, which need not reach that far.
-    package let tcpFlags: TCPFlags
-    package let icmpType: UInt8
-    package let icmpCode: UInt8
+    package private(set) var tcpFlags: TCPFlags = []
+    package private(set) var icmpType: UInt8 = 0
+    package private(set) var icmpCode: UInt8 = 0
 
     /// Decodes a packet that begins with the first octet and is there as a whole.
-    package init(parsing bytes: RawSpan) throws(ParseError) { try self.init(bytes, .whole) }
+    package init(parsing bytes: RawSpan) throws(ParseError) { try decode(bytes, .whole) }
 
-    /// Decodes a packet that an ICMP error quotes, of which not more than the first eight octets of transport need be there.
+    /// Decodes a packet that an ICMP error quotes. Of its transport eight octets suffice.
     ///
     /// Its checksum is not verified: the routers it passed need not have kept it right.
-    package init(quoted bytes: RawSpan) throws(ParseError) { try self.init(bytes, .quoted) }
+    package init(quoted bytes: RawSpan) throws(ParseError) { try decode(bytes, .quoted) }
 
     package var isV4: Bool { source.isV4 }
 
-    /// A message about another packet, which it quotes from `quoteOffset` on (RFC 1122 section 3.2.2, RFC 4443 section 2.1).
+    /// A message about another packet, quoted from `quoteOffset` on (RFC 1122 section 3.2.2, RFC 4443 section 2.1).
     package var isICMPError: Bool {
         switch transport {
         case .icmp where fragment != .later:
@@ -61,71 +61,44 @@ package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
 // MARK: - Decoding
 
 extension PacketSummary {
-    fileprivate enum Extent { case whole, quoted }
+    private enum Extent { case whole, quoted }
 
     /// The only place that asks which IP version a packet is.
     @inline(__always)
-    private init(_ bytes: RawSpan, _ extent: Extent) throws(ParseError) {
+    private mutating func decode(_ bytes: RawSpan, _ extent: Extent) throws(ParseError) {
         guard bytes.byteCount > 0 else { throw .truncated }
-        let network: NetworkLayer
         switch bytes.octet(at: 0) >> 4 {
-        case 4: network = try NetworkLayer(v4: bytes, extent)
-        case 6: network = try NetworkLayer(v6: bytes, extent)
+        case 4: try decodeV4(bytes, extent)
+        case 6: try decodeV6(bytes, extent)
         default: throw .badVersion
         }
-        let transport = try TransportLayer(after: network, in: bytes, extent)
-
-        source = network.source
-        destination = network.destination
-        transportOffset = network.end
-        totalLength = network.totalLength
-        fragmentIdentifier = network.fragment == .none ? 0 : network.identification
-        sourcePort = transport.sourcePort
-        destinationPort = transport.destinationPort
-        self.transport = network.transport
-        protocolNumber = network.protocolNumber
-        hopLimit = network.hopLimit
-        fragment = network.fragment
-        tcpFlags = transport.flags
-        icmpType = transport.icmpType
-        icmpCode = transport.icmpCode
+        guard fragment != .later, transport != .other else { return }
+        try decodeTransport(in: bytes.extracting(first: totalLength), extent)
     }
-}
-
-/// What both IP versions say.
-private struct NetworkLayer {
-    let source: IPAddress
-    let destination: IPAddress
-    let transport: Transport
-    let protocolNumber: UInt8
-    let hopLimit: UInt8
-    let fragment: PacketSummary.Fragment
-    let identification: UInt32
-    /// Where the transport begins.
-    let end: Int
-    let totalLength: Int
 
     @inline(__always)
-    init(v4 bytes: RawSpan, _ extent: PacketSummary.Extent) throws(ParseError) {
+    private mutating func decodeV4(_ bytes: RawSpan, _ extent: Extent) throws(ParseError) {
         let header = try IPv4Header(bytes)
         totalLength = header.totalLength
-        end = header.headerLength
+        transportOffset = header.headerLength
         if extent == .whole {
             guard totalLength <= bytes.byteCount else { throw .truncated }
             guard header.checksumHolds else { throw .badHeaderChecksum }
         }
         source = header.source
         destination = header.destination
-        protocolNumber = header.protocolNumber
-        transport = Transport(protocolNumber: header.protocolNumber, isV4: true)
         hopLimit = header.timeToLive
-        identification = UInt32(header.identification)
-        fragment = try Self.fragment(
-            at: header.fragmentOffset, hasMore: header.moreFragments, payload: totalLength &- end, of: transport)
+        protocolNumber = header.protocolNumber
+        transport = Transport(protocolNumber: protocolNumber, isV4: true)
+        if header.isFragment {
+            fragmentIdentifier = UInt32(header.identification)
+            try locate(
+                at: header.fragmentOffset, hasMore: header.moreFragments, payload: totalLength &- transportOffset)
+        }
     }
 
     @inline(__always)
-    init(v6 bytes: RawSpan, _ extent: PacketSummary.Extent) throws(ParseError) {
+    private mutating func decodeV6(_ bytes: RawSpan, _ extent: Extent) throws(ParseError) {
         let header = try IPv6Header(bytes)
         source = header.source
         destination = header.destination
@@ -133,73 +106,63 @@ private struct NetworkLayer {
         guard header.payloadLength > 0 || header.nextHeader != ProtocolNumber.hopByHopOptions else { throw .jumbogram }
         totalLength = IPv6Header.size &+ header.payloadLength
         guard totalLength <= bytes.byteCount || extent == .quoted else { throw .truncated }
-        let chain = try IPv6ExtensionChain(after: header, in: bytes.extracting(first: totalLength))
-        end = chain.end
-        protocolNumber = chain.protocolNumber
-        transport = Transport(protocolNumber: chain.protocolNumber, isV4: false)
         hopLimit = header.hopLimit
-        identification = chain.identification
-        fragment = try Self.fragment(
-            at: chain.fragmentOffset, hasMore: chain.moreFragments, payload: totalLength &- chain.fragmentStart,
-            of: transport)
+        protocolNumber = header.nextHeader
+        transportOffset = IPv6Header.size
+        if IPv6ExtensionChain.canStepOver(protocolNumber) {
+            try stepOverExtensions(in: bytes.extracting(first: totalLength))
+        }
+        transport = Transport(protocolNumber: protocolNumber, isV4: false)
+    }
+
+    @inline(never)  // Rare, and the registers it needs would be missed by those who have no extensions.
+    private mutating func stepOverExtensions(in packet: RawSpan) throws(ParseError) {
+        let chain = try IPv6ExtensionChain(from: protocolNumber, in: packet)
+        protocolNumber = chain.protocolNumber
+        transportOffset = chain.end
+        if chain.isFragment {
+            fragmentIdentifier = chain.identification
+            try locate(
+                at: chain.fragmentOffset, hasMore: chain.moreFragments, payload: totalLength &- chain.fragmentStart)
+        }
     }
 
     /// Finds a fragment's place, and refuses what cannot be put together or is cut to deceive a filter.
-    @inline(__always)
-    private static func fragment(
-        at offset: Int, hasMore: Bool, payload: Int, of transport: Transport
-    ) throws(ParseError) -> PacketSummary.Fragment {
-        guard offset != 0 || hasMore else { return .none }
+    private mutating func locate(at offset: Int, hasMore: Bool, payload: Int) throws(ParseError) {
         guard payload > 0, !hasMore || payload & 7 == 0, offset &+ payload <= 65_535 else { throw .badFragment }
         // A later fragment that begins inside the TCP header could overwrite the flags that a filter saw (RFC 3128).
-        guard offset != 8 || transport != .tcp else { throw .tinyFragment }
-        return offset == 0 ? .first : .later
+        guard offset != 8 || protocolNumber != ProtocolNumber.tcp else { throw .tinyFragment }
+        fragment = offset == 0 ? .first : .later
     }
-}
-
-/// What the transport header says, as far as there is one.
-private struct TransportLayer {
-    var sourcePort: UInt16 = 0
-    var destinationPort: UInt16 = 0
-    var flags: TCPFlags = []
-    var icmpType: UInt8 = 0
-    var icmpCode: UInt8 = 0
 
     @inline(__always)
-    init(after network: NetworkLayer, in bytes: RawSpan, _ extent: PacketSummary.Extent) throws(ParseError) {
-        guard network.fragment != .later, network.transport != .other else { return }
-        let packet = bytes.extracting(first: network.totalLength)
-        guard network.end &+ Self.leastOctets(of: network.transport, extent) <= packet.byteCount else {
-            throw network.fragment == .first && extent == .whole ? .tinyFragment : .truncated
+    private mutating func decodeTransport(in packet: RawSpan, _ extent: Extent) throws(ParseError) {
+        let least = transport == .tcp && extent == .whole ? TCPHeader.size : 8
+        guard transportOffset &+ least <= packet.byteCount else {
+            throw fragment == .first && extent == .whole ? .tinyFragment : .truncated
         }
-        let segment = packet.extracting(droppingFirst: network.end)
-        switch network.transport {
+        let segment = packet.extracting(droppingFirst: transportOffset)
+        switch transport {
         case .tcp:
             sourcePort = segment.word16(at: TCPHeader.Field.sourcePort)
             destinationPort = segment.word16(at: TCPHeader.Field.destinationPort)
-            if extent == .whole { flags = try TCPHeader(parsing: segment).flags }
+            if extent == .whole { tcpFlags = try TCPHeader(parsing: segment).flags }
         case .udp:
             let header = try UDPHeader(parsing: segment)
             sourcePort = header.sourcePort
             destinationPort = header.destinationPort
             // A length below what the packet has room for is allowed (RFC 9868 uses the rest), one above is not.
             guard extent == .quoted || header.length >= UDPHeader.size,
-                extent == .quoted || network.fragment == .first || header.length <= segment.byteCount
+                extent == .quoted || fragment == .first || header.length <= segment.byteCount
             else { throw .badTransportHeader }
         case .icmp, .icmpv6:
             let header = try ICMPHeader(parsing: segment)
             icmpType = header.type
             icmpCode = header.code
-            let (request, reply): (UInt8, UInt8) = network.transport == .icmp ? (8, 0) : (128, 129)
+            let (request, reply): (UInt8, UInt8) = transport == .icmp ? (8, 0) : (128, 129)
             if icmpType == request { sourcePort = header.identifier }
             if icmpType == reply { destinationPort = header.identifier }
         case .other: break
         }
-    }
-
-    /// Octets that must be there before anything is read.
-    @inline(__always)
-    private static func leastOctets(of transport: Transport, _ extent: PacketSummary.Extent) -> Int {
-        transport == .tcp && extent == .whole ? TCPHeader.size : 8
     }
 }

@@ -22,7 +22,7 @@ package enum ParseError: UInt8, Error, CaseIterable, Sendable, BitwiseCopyable {
     case routingHeaderType0
     /// A fragment that is empty, not a multiple of eight octets, past the 65,535th octet, or fragmented twice.
     case badFragment
-    /// A first fragment without the whole transport header, or one that would overwrite it (RFC 1858, RFC 3128, RFC 7112).
+    /// A first fragment without the whole transport header, or one that would overwrite it (RFC 1858, 3128, 7112).
     case tinyFragment
     /// A TCP data offset below 20 octets or past the end, or a UDP length that contradicts the packet's.
     case badTransportHeader

@@ -36,7 +36,7 @@ package struct TCPHeader: ~Escapable {
         package let offset: Int
     }
 
-    /// The first well-formed MSS option, if one comes before the end of the list or anything malformed (RFC 9293 section 3.2).
+    /// The first MSS option before the end of the list or anything malformed (RFC 9293 section 3.2).
     package var maximumSegmentSize: MaximumSegmentSize? {
         var offset = Self.size
         let end = dataOffset
@@ -87,7 +87,7 @@ package struct UDPHeader: ~Escapable {
     package var checksum: UInt16 { bytes.word16(at: Field.checksum) }
 }
 
-/// An ICMP or ICMPv6 header over octets that were checked once (RFC 792, RFC 4443): its first eight are inside the span.
+/// An ICMP or ICMPv6 header over octets that were checked once (RFC 792, RFC 4443): all eight are inside the span.
 ///
 /// No message that either protocol defines is shorter.
 package struct ICMPHeader: ~Escapable {

@@ -49,21 +49,26 @@ struct ChecksumDeltaTests {
         #expect(wrong == 0)
     }
 
-    @Test("a packet with another source address and port has the checksum that one would compute", arguments: [
-        Fixture.tcp4Syn, .tcp4Data, .udp4, .tcp4RouterAlert, .tcp6Syn, .udp6, .udp6Options, .tcp6Authenticated,
-    ])
+    @Test(
+        "a packet with another source address and port has the checksum that one would compute",
+        arguments: [
+            Fixture.tcp4Syn, .tcp4Data, .udp4, .tcp4RouterAlert, .tcp6Syn, .udp6, .udp6Options, .tcp6Authenticated,
+        ])
     func translation(fixture: Fixture) throws {
         let packet = try fixture.summary()
         var random = RandomNumbers(seed: 4)
         for _ in 0..<2_000 {
-            let address = packet.isV4 ? IPAddress(v4: UInt32(truncatingIfNeeded: random.next()))
+            let address =
+                packet.isV4
+                ? IPAddress(v4: UInt32(truncatingIfNeeded: random.next()))
                 : IPAddress(bits: UInt128(random.next()) << 64 | UInt128(random.next()))
             let port = UInt16(truncatingIfNeeded: random.next())
             var delta = ChecksumDelta()
             delta.replace(packet.source, with: address)
             delta.replace(packet.sourcePort, with: port)
 
-            let field = packet.transportOffset
+            let field =
+                packet.transportOffset
                 + (packet.transport == .tcp ? TCPHeader.Field.checksum : UDPHeader.Field.checksum)
             let old = fixture.octets.raw.word16(at: field)
             var segment = Array(fixture.octets[packet.transportOffset..<packet.totalLength])
@@ -79,9 +84,11 @@ struct ChecksumDeltaTests {
         }
     }
 
-    @Test("a pending checksum takes the new addresses and leaves the ports to whoever completes it", arguments: [
-        Fixture.tcp4Syn, .tcp6Syn, .udp6,
-    ])
+    @Test(
+        "a pending checksum takes the new addresses and leaves the ports to whoever completes it",
+        arguments: [
+            Fixture.tcp4Syn, .tcp6Syn, .udp6,
+        ])
     func partial(fixture: Fixture) throws {
         let packet = try fixture.summary()
         let address = packet.isV4 ? IPAddress(v4: 0x0a40_0002) : IPAddress(bits: 0xfd00 << 112 | 2)

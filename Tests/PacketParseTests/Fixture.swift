@@ -11,7 +11,9 @@ struct Fixture: Sendable, CustomTestStringConvertible {
     init(_ name: String, _ text: String) {
         self.name = name
         octets = text.split(separator: "\n").flatMap { line in
-            line.split(separator: " ").prefix { $0.utf8.count == 2 && UInt8($0, radix: 16) != nil }.map { UInt8($0, radix: 16) ?? 0 }
+            line.split(separator: " ").prefix { $0.utf8.count == 2 && UInt8($0, radix: 16) != nil }.map {
+                UInt8($0, radix: 16) ?? 0
+            }
         }
     }
 
@@ -57,8 +59,8 @@ func naiveSum(_ octets: some Collection<UInt8>) -> UInt16 {
     return UInt16(sum)
 }
 
-extension Array<UInt8> {
-    /// The octets as the parser takes them. `bytes` is called unsafe for element types with padding, of which this is none.
+extension [UInt8] {
+    /// The octets as the parser takes them. `bytes` is unsafe for elements with padding, which octets have not.
     var raw: RawSpan {
         @_lifetime(borrow self) get { unsafe span.bytes }
     }

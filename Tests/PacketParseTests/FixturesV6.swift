@@ -1,7 +1,9 @@
 /// IPv6 packets as they are seen on the wire; their checksums were computed elsewhere.
 extension Fixture {
     /// [fd7a:115c:a1e0::1]:48896 > [2001:db8::2]:443, SYN.
-    static let tcp6Syn = Fixture("tcp6_syn", """
+    static let tcp6Syn = Fixture(
+        "tcp6_syn",
+        """
         60 00 00 00  00 18 06 40                             IPv6: 24 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -11,7 +13,9 @@ extension Fixture {
         """)
 
     /// [fd7a:115c:a1e0::1]:48896 > [2001:db8::2]:53.
-    static let udp6 = Fixture("udp6", """
+    static let udp6 = Fixture(
+        "udp6",
+        """
         60 00 00 00  00 0b 11 40                             IPv6: 11 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -20,7 +24,9 @@ extension Fixture {
         """)
 
     /// The same behind hop-by-hop and destination options.
-    static let udp6Options = Fixture("udp6_options", """
+    static let udp6Options = Fixture(
+        "udp6_options",
+        """
         60 00 00 00  00 1b 00 40                             IPv6: 27 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -31,7 +37,9 @@ extension Fixture {
         """)
 
     /// The first 16 octets of a datagram of 24.
-    static let udp6FirstFragment = Fixture("udp6_first_fragment", """
+    static let udp6FirstFragment = Fixture(
+        "udp6_first_fragment",
+        """
         60 00 00 00  00 18 2c 40                             IPv6: 24 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -41,16 +49,20 @@ extension Fixture {
         """)
 
     /// Its rest.
-    static let udp6LaterFragment = Fixture("udp6_later_fragment", """
+    static let udp6LaterFragment = Fixture(
+        "udp6_later_fragment",
+        """
         60 00 00 00  00 10 2c 40                             IPv6: 16 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
-        11 00 00 10  01 02 03 04                             fragment: UDP, offset 16, the last, identification 0x01020304
+        11 00 00 10  01 02 03 04                             fragment: UDP, offset 16, the last, same identification
         69 6a 6b 6c  6d 6e 6f 70                             "ijklmnop"
         """)
 
     /// A datagram in one fragment.
-    static let udp6AtomicFragment = Fixture("udp6_atomic_fragment", """
+    static let udp6AtomicFragment = Fixture(
+        "udp6_atomic_fragment",
+        """
         60 00 00 00  00 13 2c 40                             IPv6: 19 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -60,7 +72,9 @@ extension Fixture {
         """)
 
     /// TCP behind an authentication header.
-    static let tcp6Authenticated = Fixture("tcp6_authenticated", """
+    static let tcp6Authenticated = Fixture(
+        "tcp6_authenticated",
+        """
         60 00 00 00  00 2c 33 40                             IPv6: 44 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -71,7 +85,9 @@ extension Fixture {
         """)
 
     /// TCP behind a segment routing header.
-    static let tcp6Routed = Fixture("tcp6_routed", """
+    static let tcp6Routed = Fixture(
+        "tcp6_routed",
+        """
         60 00 00 00  00 2c 2b 40                             IPv6: 44 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -82,14 +98,18 @@ extension Fixture {
         """)
 
     /// No next header.
-    static let nothing6 = Fixture("nothing6", """
+    static let nothing6 = Fixture(
+        "nothing6",
+        """
         60 00 00 00  00 00 3b 40                             IPv6: 0 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
         """)
 
     /// ping from fd7a:115c:a1e0::1.
-    static let icmp6EchoRequest = Fixture("icmp6_echo_request", """
+    static let icmp6EchoRequest = Fixture(
+        "icmp6_echo_request",
+        """
         60 00 00 00  00 10 3a 40                             IPv6: 16 octets behind the header, hop limit 64
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   fd7a:115c:a1e0::1
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   > 2001:db8::2
@@ -98,7 +118,9 @@ extension Fixture {
         """)
 
     /// Its answer.
-    static let icmp6EchoReply = Fixture("icmp6_echo_reply", """
+    static let icmp6EchoReply = Fixture(
+        "icmp6_echo_reply",
+        """
         60 00 00 00  00 10 3a 40                             IPv6: 16 octets behind the header, hop limit 64
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 02   2001:db8::2
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   > fd7a:115c:a1e0::1
@@ -107,7 +129,9 @@ extension Fixture {
         """)
 
     /// 2001:db8::9 cannot pass on 1,500 octets of TCP.
-    static let icmp6PacketTooBig = Fixture("icmp6_packet_too_big", """
+    static let icmp6PacketTooBig = Fixture(
+        "icmp6_packet_too_big",
+        """
         60 00 00 00  00 38 3a 40                             IPv6: 56 octets behind the header, hop limit 64
         20 01 0d b8  00 00 00 00  00 00 00 00  00 00 00 09   2001:db8::9
         fd 7a 11 5c  a1 e0 00 00  00 00 00 00  00 00 00 01   > fd7a:115c:a1e0::1

@@ -8,13 +8,16 @@ struct FlowKeyTests {
     /// A key by its 304 bits, for tests that go through them.
     private func key(_ local: UInt128, _ remote: UInt128, _ ports: UInt32, _ transport: Transport = .tcp) -> FlowKey {
         FlowKey(
-            local: IPAddress(bits: local), remote: IPAddress(bits: remote), localPort: UInt16(truncatingIfNeeded: ports >> 16),
+            local: IPAddress(bits: local), remote: IPAddress(bits: remote),
+            localPort: UInt16(truncatingIfNeeded: ports >> 16),
             remotePort: UInt16(truncatingIfNeeded: ports), transport: transport)
     }
 
-    @Test("request and answer have the same key", arguments: [
-        (Fixture.icmp4EchoRequest, Fixture.icmp4EchoReply), (.icmp6EchoRequest, .icmp6EchoReply),
-    ])
+    @Test(
+        "request and answer have the same key",
+        arguments: [
+            (Fixture.icmp4EchoRequest, Fixture.icmp4EchoReply), (.icmp6EchoRequest, .icmp6EchoReply),
+        ])
     func bothDirections(request: Fixture, reply: Fixture) throws {
         let out = FlowKey.outbound(try request.summary())
         let back = FlowKey.inbound(try reply.summary())
@@ -77,11 +80,15 @@ struct FlowKeyTests {
         #expect(worst < allowed)
     }
 
-    @Test("keys as real clients make them spread evenly over buckets, by any bits of the hash", arguments: [0, 16, 32, 48])
+    @Test(
+        "keys as real clients make them spread evenly over buckets, by any bits of the hash",
+        arguments: [0, 16, 32, 48])
     func buckets(shift: Int) {
         // One client, one server, ports counting up; then many neighbours towards one server.
         let ports = (UInt32(0)..<32_768).map { key(0xffff_0a00_0001, 0xffff_c000_0201, (16_384 + $0) << 16 | 443) }
-        let neighbours = (UInt128(0)..<32_768).map { key(0xfd7a << 112 | $0, 0x2001_0db8 << 96 | 2, 40_000 << 16 | 443) }
+        let neighbours = (UInt128(0)..<32_768).map {
+            key(0xfd7a << 112 | $0, 0x2001_0db8 << 96 | 2, 40_000 << 16 | 443)
+        }
         for keys in [ports, neighbours] {
             var counts = [Int](repeating: 0, count: 1024)
             for key in keys { counts[Int(key.hash(seed: Self.seed) >> UInt64(shift) & 1023)] += 1 }
@@ -96,7 +103,9 @@ struct FlowKeyTests {
     func collisions() {
         var seen = Set<UInt64>()
         for host in UInt128(0)..<316 {
-            for port in UInt32(0)..<316 { seen.insert(key(0xffff_6440_0000 + host, 0xffff_0808_0808, port << 16 | 53, .udp).hash(seed: Self.seed)) }
+            for port in UInt32(0)..<316 {
+                seen.insert(key(0xffff_6440_0000 + host, 0xffff_0808_0808, port << 16 | 53, .udp).hash(seed: Self.seed))
+            }
         }
         #expect(seen.count == 316 * 316)
     }

@@ -1,10 +1,12 @@
 import Glibc
 import Testing
 
-/// The fuzzer begins with what the fixtures know. `FORWARDER_WRITE_CORPUS=1 swift test --filter FuzzCorpus` writes it anew.
+/// The fuzzer begins with what the fixtures know. `FORWARDER_WRITE_CORPUS=1 swift test --filter FuzzCorpus` writes it
+/// anew.
 @Suite("The fuzzer's corpus")
 struct FuzzCorpusTests {
-    private static let folder = String(#filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }) + "/fuzz/corpus/"
+    private static let folder =
+        String(#filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }) + "/fuzz/corpus/"
 
     @Test("holds every fixture, octet for octet", arguments: Fixture.sound + Malformed.all.map(\.fixture))
     func complete(fixture: Fixture) throws {

@@ -32,19 +32,23 @@ struct InternetChecksumTests {
         }
     }
 
-    @Test("folding keeps the residue, and is zero for zero only", arguments: [
-        UInt64(0), 1, 0xffff, 0x1_0000, 0x1_fffe, 0xffff_ffff, 0xffff_ffff_ffff_0000, .max - 1, .max,
-    ])
+    @Test(
+        "folding keeps the residue, and is zero for zero only",
+        arguments: [
+            UInt64(0), 1, 0xffff, 0x1_0000, 0x1_fffe, 0xffff_ffff, 0xffff_ffff_ffff_0000, .max - 1, .max,
+        ])
     func folding(sum: UInt64) {
         let folded = InternetChecksum.fold(sum)
         #expect(UInt64(folded) % 0xffff == sum % 0xffff)
         #expect((folded == 0) == (sum == 0))
     }
 
-    @Test("header, pseudo-header and payload of a sound packet sum to all ones", arguments: [
-        Fixture.tcp4Syn, .tcp4Data, .udp4, .tcp4RouterAlert, .tcp6Syn, .udp6, .udp6Options, .udp6AtomicFragment,
-        .tcp6Authenticated, .tcp6Routed, .icmp6EchoRequest, .icmp6EchoReply, .icmp6PacketTooBig,
-    ])
+    @Test(
+        "header, pseudo-header and payload of a sound packet sum to all ones",
+        arguments: [
+            Fixture.tcp4Syn, .tcp4Data, .udp4, .tcp4RouterAlert, .tcp6Syn, .udp6, .udp6Options, .udp6AtomicFragment,
+            .tcp6Authenticated, .tcp6Routed, .icmp6EchoRequest, .icmp6EchoReply, .icmp6PacketTooBig,
+        ])
     func soundPackets(fixture: Fixture) throws {
         let packet = try fixture.summary()
         let segment = fixture.octets[packet.transportOffset..<packet.totalLength]
@@ -54,9 +58,11 @@ struct InternetChecksumTests {
         #expect(InternetChecksum.complete(InternetChecksum.sum(Array(segment).raw, from: pseudo)) == 0)
     }
 
-    @Test("ICMPv4 has no pseudo-header", arguments: [
-        Fixture.icmp4EchoRequest, .icmp4EchoReply, .icmp4FragmentationNeeded, .icmp4TimeExceeded,
-    ])
+    @Test(
+        "ICMPv4 has no pseudo-header",
+        arguments: [
+            Fixture.icmp4EchoRequest, .icmp4EchoReply, .icmp4FragmentationNeeded, .icmp4TimeExceeded,
+        ])
     func icmp(fixture: Fixture) throws {
         let packet = try fixture.summary()
         let message = Array(fixture.octets[packet.transportOffset..<packet.totalLength])

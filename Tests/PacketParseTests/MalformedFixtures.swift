@@ -44,13 +44,17 @@ extension Malformed {
         Malformed("v4_fragment_empty", .badFragment, Fixture.udp4LaterFragment.with([0x00, 0x14], at: 2)),
         Malformed("v4_fragment_past_65535", .badFragment, Fixture.udp4LaterFragment.with([0x1f, 0xff], at: 6)),
         Malformed("v4_fragment_into_tcp_flags", .tinyFragment, Fixture.tcp4Data.with([0x00, 0x01], at: 6)),
-        Malformed("v4_tcp_fragment_of_16", .tinyFragment,
+        Malformed(
+            "v4_tcp_fragment_of_16", .tinyFragment,
             Fixture.tcp4Data.with([0x00, 0x24], at: 2).with([0x20], at: 6)),
         Malformed("v6_fragment_of_15", .badFragment, Fixture.udp6FirstFragment.with([0x00, 0x17], at: 4)),
         Malformed("v6_fragment_past_65535", .badFragment, Fixture.udp6LaterFragment.with([0xff, 0xf8], at: 42)),
-        Malformed("v6_fragmented_twice", .badFragment,
+        Malformed(
+            "v6_fragmented_twice", .badFragment,
             Fixture.udp6FirstFragment.with([0x2c], at: 40).with([0x11, 0, 0, 1], at: 48)),
-        Malformed("v6_chain_ends_in_fragment", .tinyFragment, Fixture.udp6FirstFragment.with([0x3c], at: 40).with([0x11, 9], at: 48)),
+        Malformed(
+            "v6_chain_ends_in_fragment", .tinyFragment,
+            Fixture.udp6FirstFragment.with([0x3c], at: 40).with([0x11, 9], at: 48)),
 
         Malformed("tcp_header_cut", .truncated, Fixture.tcp4Data.with([0x00, 0x27], at: 2)),
         Malformed("tcp_offset_of_16", .badTransportHeader, Fixture.tcp4Data.with([0x40], at: 32)),

@@ -57,10 +57,12 @@ struct PacketSummaryTests {
         #expect(packet.destinationPort == 53)
     }
 
-    @Test("extension headers are stepped over", arguments: [
-        (Fixture.udp6Options, 56), (.udp6AtomicFragment, 48), (.tcp6Authenticated, 64), (.tcp6Routed, 64),
-        (Malformed.chain(of: 8), 104),
-    ])
+    @Test(
+        "extension headers are stepped over",
+        arguments: [
+            (Fixture.udp6Options, 56), (.udp6AtomicFragment, 48), (.tcp6Authenticated, 64), (.tcp6Routed, 64),
+            (Malformed.chain(of: 8), 104),
+        ])
     func extensions(fixture: Fixture, offset: Int) throws {
         let packet = try fixture.summary()
         #expect(packet.transportOffset == offset)
@@ -84,9 +86,11 @@ struct PacketSummaryTests {
         #expect(try Fixture.icmp4EchoRequest.with([58], at: 9).summary().transport == .other)
     }
 
-    @Test("an echo's identifier stands where the client's port would", arguments: [
-        (Fixture.icmp4EchoRequest, Fixture.icmp4EchoReply), (.icmp6EchoRequest, .icmp6EchoReply),
-    ])
+    @Test(
+        "an echo's identifier stands where the client's port would",
+        arguments: [
+            (Fixture.icmp4EchoRequest, Fixture.icmp4EchoReply), (.icmp6EchoRequest, .icmp6EchoReply),
+        ])
     func echo(request: Fixture, reply: Fixture) throws {
         let asked = try request.summary()
         let answered = try reply.summary()
@@ -99,10 +103,12 @@ struct PacketSummaryTests {
 
     // MARK: Fragments
 
-    @Test("the first fragment has the ports, the later ones have the identifier", arguments: [
-        (Fixture.udp4FirstFragment, Fixture.udp4LaterFragment, UInt32(0x1234)),
-        (.udp6FirstFragment, .udp6LaterFragment, 0x0102_0304),
-    ])
+    @Test(
+        "the first fragment has the ports, the later ones have the identifier",
+        arguments: [
+            (Fixture.udp4FirstFragment, Fixture.udp4LaterFragment, UInt32(0x1234)),
+            (.udp6FirstFragment, .udp6LaterFragment, 0x0102_0304),
+        ])
     func fragments(first: Fixture, later: Fixture, identifier: UInt32) throws {
         let head = try first.summary()
         #expect(head.fragment == .first)
@@ -126,10 +132,12 @@ struct PacketSummaryTests {
 
     // MARK: Quotes
 
-    @Test("an ICMP error quotes the packet it is about", arguments: [
-        (Fixture.icmp4FragmentationNeeded, Transport.udp, 28, 1500), (.icmp4TimeExceeded, .tcp, 28, 60),
-        (.icmp6PacketTooBig, .tcp, 48, 1500),
-    ])
+    @Test(
+        "an ICMP error quotes the packet it is about",
+        arguments: [
+            (Fixture.icmp4FragmentationNeeded, Transport.udp, 28, 1500), (.icmp4TimeExceeded, .tcp, 28, 60),
+            (.icmp6PacketTooBig, .tcp, 48, 1500),
+        ])
     func quote(fixture: Fixture, transport: Transport, offset: Int, totalLength: Int) throws {
         let error = try fixture.summary()
         #expect(error.isICMPError)
@@ -143,9 +151,11 @@ struct PacketSummaryTests {
         #expect(quoted.tcpFlags == [])
     }
 
-    @Test("a quote needs eight octets of transport, no fewer", arguments: [
-        (Fixture.tcp4Syn, 20), (.udp4, 20), (.icmp4EchoRequest, 20), (.tcp6Syn, 40), (.udp6Options, 56),
-    ])
+    @Test(
+        "a quote needs eight octets of transport, no fewer",
+        arguments: [
+            (Fixture.tcp4Syn, 20), (.udp4, 20), (.icmp4EchoRequest, 20), (.tcp6Syn, 40), (.udp6Options, 56),
+        ])
     func shortQuote(fixture: Fixture, transportOffset: Int) throws {
         let octets = fixture.octets
         let enough = try PacketSummary(quoted: octets.raw.extracting(first: transportOffset + 8))

@@ -6,7 +6,9 @@ struct TransportHeadersTests {
     /// A TCP header with these options, padded by zeros to whole words.
     private func tcp(_ options: [UInt8]) -> [UInt8] {
         let padded = options + [UInt8](repeating: 0, count: (4 - options.count % 4) % 4)
-        return [0xbf, 0, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 2, UInt8(5 + padded.count / 4) << 4, 0x12, 0xfa, 0xf0, 1, 2, 3, 4] + padded
+        return [
+            0xbf, 0, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 2, UInt8(5 + padded.count / 4) << 4, 0x12, 0xfa, 0xf0, 1, 2, 3, 4,
+        ] + padded
     }
 
     @Test("TCP's fields are where RFC 9293 puts them")
@@ -22,10 +24,13 @@ struct TransportHeadersTests {
         #expect(dataOffset == 20)
     }
 
-    @Test("the MSS is found wherever it stands", arguments: [
-        ([2, 4, 5, 0xb4], 22), ([1, 1, 1, 2, 4, 5, 0xb4], 25), ([4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4], 34),
-        ([1, 2, 4, 5, 0xb4], 23),
-    ] as [([UInt8], Int)])
+    @Test(
+        "the MSS is found wherever it stands",
+        arguments: [
+            ([2, 4, 5, 0xb4], 22), ([1, 1, 1, 2, 4, 5, 0xb4], 25),
+            ([4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4], 34),
+            ([1, 2, 4, 5, 0xb4], 23),
+        ] as [([UInt8], Int)])
     func maximumSegmentSize(options: [UInt8], offset: Int) throws {
         let octets = tcp(options)
         let option = try TCPHeader(parsing: octets.raw).maximumSegmentSize
@@ -33,10 +38,12 @@ struct TransportHeadersTests {
         #expect(option?.offset == offset)
     }
 
-    @Test("no MSS is found behind the end of the options or behind a malformed one", arguments: [
-        [], [1, 1, 1, 1], [0, 2, 4, 5, 0xb4], [8, 0, 2, 4, 5, 0xb4], [8, 1, 2, 4, 5, 0xb4], [8, 40, 2, 4, 5, 0xb4],
-        [2, 3, 5, 0xb4], [1, 1, 1, 2], [1, 1, 2, 4],
-    ] as [[UInt8]])
+    @Test(
+        "no MSS is found behind the end of the options or behind a malformed one",
+        arguments: [
+            [], [1, 1, 1, 1], [0, 2, 4, 5, 0xb4], [8, 0, 2, 4, 5, 0xb4], [8, 1, 2, 4, 5, 0xb4], [8, 40, 2, 4, 5, 0xb4],
+            [2, 3, 5, 0xb4], [1, 1, 1, 2], [1, 1, 2, 4],
+        ] as [[UInt8]])
     func noMaximumSegmentSize(options: [UInt8]) throws {
         let octets = tcp(options)
         let option = try TCPHeader(parsing: octets.raw).maximumSegmentSize
@@ -47,7 +54,9 @@ struct TransportHeadersTests {
     func refusals() {
         let octets = tcp([2, 4, 5, 0xb4])
         #expect(throws: ParseError.truncated) { try TCPHeader(parsing: octets.raw.extracting(first: 19)).dataOffset }
-        #expect(throws: ParseError.badTransportHeader) { try TCPHeader(parsing: octets.raw.extracting(first: 23)).dataOffset }
+        #expect(throws: ParseError.badTransportHeader) {
+            try TCPHeader(parsing: octets.raw.extracting(first: 23)).dataOffset
+        }
     }
 
     @Test("UDP's fields are where RFC 768 puts them")

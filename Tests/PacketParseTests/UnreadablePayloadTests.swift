@@ -10,7 +10,9 @@ import Testing
 
     init?(headers: [UInt8]) {
         // 64 KiB of payload that cannot be read, so that the packet may be as large as packets get.
-        guard let mapping = unsafe mmap(nil, Self.page + 65_536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+        guard
+            let mapping = unsafe mmap(
+                nil, Self.page + 65_536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             unsafe mapping != MAP_FAILED, unsafe mprotect(mapping + Self.page, 65_536, PROT_NONE) == 0
         else { return nil }
         unsafe self.mapping = unsafe mapping
@@ -24,7 +26,7 @@ import Testing
     func isReadable(at offset: Int) -> Bool {
         var pipe: [CInt] = [-1, -1]
         guard unsafe Glibc.pipe(&pipe) == 0 else { return true }
-        defer { pipe.forEach { close($0) } }
+        defer { for end in pipe { close(end) } }
         return unsafe write(pipe[1], start + offset, 1) == 1
     }
 
@@ -39,11 +41,14 @@ import Testing
 
 @Suite("No payload inspection")
 struct UnreadablePayloadTests {
-    @Test("a packet whose payload cannot be read is understood all the same", arguments: [
-        (Fixture.tcp4Syn, 60), (.tcp4Data, 40), (.udp4, 28), (.udp4FirstFragment, 28), (.udp4LaterFragment, 20),
-        (.icmp4EchoRequest, 28), (.gre4, 20), (.tcp6Syn, 64), (.udp6, 48), (.udp6Options, 64), (.udp6LaterFragment, 48),
-        (.icmp6EchoReply, 48),
-    ])
+    @Test(
+        "a packet whose payload cannot be read is understood all the same",
+        arguments: [
+            (Fixture.tcp4Syn, 60), (.tcp4Data, 40), (.udp4, 28), (.udp4FirstFragment, 28), (.udp4LaterFragment, 20),
+            (.icmp4EchoRequest, 28), (.gre4, 20), (.tcp6Syn, 64), (.udp6, 48), (.udp6Options, 64),
+            (.udp6LaterFragment, 48),
+            (.icmp6EchoReply, 48),
+        ])
     func payload(fixture: Fixture, headers: Int) throws {
         // The same packet, grown to 60,004 octets: a first fragment of these is a multiple of eight.
         let isV4 = fixture.octets[0] >> 4 == 4
@@ -57,12 +62,16 @@ struct UnreadablePayloadTests {
         #expect(packet.totalLength == 60_004)
         let original = try fixture.summary()
         #expect(FlowKey.outbound(packet) == FlowKey.outbound(original))
-        #expect(FlowKey.outbound(packet).hash(seed: FlowKeyTests.seed) == FlowKey.outbound(original).hash(seed: FlowKeyTests.seed))
+        #expect(
+            FlowKey.outbound(packet).hash(seed: FlowKeyTests.seed)
+                == FlowKey.outbound(original).hash(seed: FlowKeyTests.seed))
     }
 
-    @Test("of the packet that an ICMP error quotes only the headers are read", arguments: [
-        (Fixture.icmp4FragmentationNeeded, 28), (.icmp4TimeExceeded, 28), (.icmp6PacketTooBig, 48),
-    ])
+    @Test(
+        "of the packet that an ICMP error quotes only the headers are read",
+        arguments: [
+            (Fixture.icmp4FragmentationNeeded, 28), (.icmp4TimeExceeded, 28), (.icmp6PacketTooBig, 48),
+        ])
     func quote(fixture: Fixture, offset: Int) throws {
         let headers = fixture.octets.count
         let isV4 = fixture.octets[0] >> 4 == 4

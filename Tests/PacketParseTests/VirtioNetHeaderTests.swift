@@ -4,14 +4,17 @@ import Testing
 @Suite("The header before a tun's packet")
 struct VirtioNetHeaderTests {
     /// As an x86-64 or arm64 kernel writes it before 2,800 octets of TCP over IPv4.
-    private let superPacket = Fixture("virtio_tcp4", """
+    private let superPacket = Fixture(
+        "virtio_tcp4",
+        """
         01       (needs checksum)
         81       (TCP over IPv4, ECN)
         34 00    (headers take 52)
         78 05    1,400 octets a segment
         14 00    (covers from octet 20)
         10 00    (field 16 behind it)
-        """).octets
+        """
+    ).octets
 
     @Test("its fields are in the machine's order")
     func fields() throws {
