@@ -1,4 +1,5 @@
 #pragma once
 
 #include <sys/types.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
