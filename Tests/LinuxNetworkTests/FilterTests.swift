@@ -11,12 +11,12 @@ struct FilterTests {
     private struct Oracle: Decodable {
         struct Options: Decodable {
             let handle: String?
-            let bpf_name: String?
-            let direct_action: Bool?
+            let bpfName: String?
+            let directAction: Bool?
 
             enum CodingKeys: String, CodingKey {
-                case handle, bpf_name
-                case direct_action = "direct-action"
+                case handle, bpfName
+                case directAction = "direct-action"
             }
         }
 
@@ -27,7 +27,7 @@ struct FilterTests {
         static func words(_ link: Link, _ direction: Filter.Direction) throws -> [String] {
             try answer("tc -j filter show dev \(link.name) \(direction)", as: [Oracle].self).compactMap {
                 guard let options = $0.options, let handle = options.handle else { return nil }
-                return "\($0.protocol) \($0.pref) \(handle) \(options.bpf_name ?? "") \(options.direct_action ?? false)"
+                return "\($0.protocol) \($0.pref) \(handle) \(options.bpfName ?? "") \(options.directAction ?? false)"
             }
         }
     }
@@ -97,7 +97,8 @@ struct FilterTests {
                     let stats64: Stats
                 }
                 try answer("ping -c 1 -W 0.1 10.0.0.1 > /dev/null 2>&1 || true")
-                return try #require(try answer("ip -j -s link show right", as: [Counters].self).first?.stats64.rx["bytes"])
+                return try #require(
+                    try answer("ip -j -s link show right", as: [Counters].self).first?.stats64.rx["bytes"])
             }
             let drop = try program(2)  // TC_ACT_SHOT
             try netlink.attach(outside, to: left, program: drop.raw)

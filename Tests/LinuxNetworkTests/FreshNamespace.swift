@@ -44,9 +44,11 @@ func answer(_ command: String) throws -> Data {
     return data
 }
 
-/// The JSON that a command answers.
+/// The JSON that a command answers, its keys in camel case.
 func answer<Answer: Decodable>(_ command: String, as _: Answer.Type) throws -> Answer {
-    try JSONDecoder().decode(Answer.self, from: answer(command))
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Answer.self, from: answer(command))
 }
 
 func makeVethPair() throws { try answer("ip link add left address 02:00:00:00:00:01 type veth peer name right") }

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSystem
 import Testing
 
@@ -8,19 +9,19 @@ struct LinkTests {
     /// What `ip -j -d link` says of a link.
     struct Oracle: Decodable {
         struct Details: Decodable {
-            let info_kind: String?
-            let inet6_addr_gen_mode: String?
+            let infoKind: String?
+            let inet6AddrGenMode: String?
         }
 
         let ifindex: Int32
         let ifname: String
         let flags: [String]
         let mtu: UInt32
-        let link_type: String
+        let linkType: String
         let address: String?
         let txqlen: UInt32?
         let linkinfo: Details?
-        let inet6_addr_gen_mode: String?
+        let inet6AddrGenMode: String?
 
         static func all() throws -> [Oracle] { try answer("ip -j -d link show", as: [Oracle].self) }
 
@@ -39,11 +40,11 @@ struct LinkTests {
             #expect(links.map(\.name).sorted() == ["left", "lo", "right", "tunnel"])
             #expect(links.map(\.index) == oracle.map(\.ifindex))
             #expect(links.map(\.name) == oracle.map(\.ifname))
-            #expect(links.map(\.kind) == oracle.map(\.linkinfo?.info_kind))
+            #expect(links.map(\.kind) == oracle.map(\.linkinfo?.infoKind))
             #expect(links.map(\.mtu) == oracle.map(\.mtu))
             #expect(links.map(\.transmitQueueLength) == oracle.map { $0.txqlen ?? 0 })
             #expect(links.map(\.isUp) == oracle.map { $0.flags.contains("UP") })
-            #expect(links.map(\.isEthernet) == oracle.map { $0.link_type == "ether" })
+            #expect(links.map(\.isEthernet) == oracle.map { $0.linkType == "ether" })
             let hardwareAddresses = links.map { $0.hardwareAddress.map { hex($0) }.joined(separator: ":") }
             #expect(hardwareAddresses == oracle.map { $0.address ?? "" })
         }
@@ -88,10 +89,17 @@ struct LinkTests {
             let left = try #require(try netlink.link(named: "left"))
             let right = try #require(try netlink.link(named: "right"))
             try netlink.disableAddressGeneration(on: left)
+            #expect(try Oracle.named("left").inet6AddrGenMode == "none")
+            let watch = try LinkWatch()
             for end in [left, right] { try netlink.bringUp(end) }
-            #expect(try Oracle.named("left").inet6_addr_gen_mode == "none")
-            #expect(try netlink.addresses(of: left).isEmpty)
+            // The other end, which may, has generated its own: so would this one have by now.
+            while try netlink.addresses(of: right).isEmpty {
+                var news = pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0)
+                try #require(unsafe poll(&news, 1, 5000) == 1)
+                _ = try watch.drain()
+            }
             #expect(try netlink.addresses(of: right).map(\.scope) == [.link])
+            #expect(try netlink.addresses(of: left).isEmpty)
         }
     }
 

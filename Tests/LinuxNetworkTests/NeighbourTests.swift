@@ -8,7 +8,8 @@ import Testing
 struct NeighbourTests {
     /// Whether `ip neigh` calls the neighbour managed; its JSON says so with a null.
     private func isManaged(_ address: String) throws -> Bool {
-        String(decoding: try answer("ip neigh show to \(address) dev left nud all"), as: UTF8.self).contains(" managed ")
+        String(decoding: try answer("ip neigh show to \(address) dev left nud all"), as: UTF8.self).contains(
+            " managed ")
     }
 
     @Test(arguments: ["10.0.0.1", "fd00::1"])

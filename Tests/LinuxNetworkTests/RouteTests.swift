@@ -55,7 +55,8 @@ struct RouteTests {
             try answer("ip -6 route add 2001:db8::/32 via fd00::1")
             let main = try netlink.routes(family).filter { $0.table == Route.main }
             #expect(words(main, left) == (try Oracle.unicast(family, table: "main")))
-            #expect(main.count == (family == .v4 ? 3 : 2), "on a link, via a next hop, and to one host; none unreachable")
+            #expect(
+                main.count == (family == .v4 ? 3 : 2), "on a link, via a next hop, and to one host; none unreachable")
             #expect(try netlink.defaultRoute(family) == nil, "the one there is stands in another table")
         }
     }
@@ -96,6 +97,21 @@ struct RouteTests {
                 let absence = #expect(throws: KernelError.self) { try netlink.delete(route) }
                 #expect(absence?.errno == .noSuchProcess)
             }
+        }
+    }
+
+    @Test(arguments: AddressFamily.allCases)
+    func `every route of the main table can be deleted, the kernel's own too`(family: AddressFamily) throws {
+        try inFreshNamespace {
+            let netlink = try Netlink()
+            _ = try linkWithAddresses(netlink)
+            try answer("ip route add 198.51.100.0/24 via 10.0.0.1 proto dhcp")
+            try answer("ip -6 route add 2001:db8::/32 via fd00::1 proto ra")
+            // The last made goes first: a next hop needs the route to its link.
+            for route in try netlink.routes(family).filter({ $0.table == Route.main }).reversed() {
+                try netlink.delete(route)
+            }
+            #expect(try Oracle.unicast(family, table: "main").isEmpty)
         }
     }
 
