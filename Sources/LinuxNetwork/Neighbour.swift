@@ -20,8 +20,9 @@ extension Netlink {
         }
         var question = NetlinkRequest("RTM_GETNEIGH", RTM_GETNEIGH, subject, header(address, link))
         question.put(Int(NDA_DST), address.octets)
-        let flags: UInt32? = try socket.exchange(question).first?.attributes(after: ndmsg.self).integer(Int(NDA_FLAGS_EXT))
-        return (flags ?? 0) & UInt32(NTF_EXT_MANAGED) != 0
+        let attributes = try socket.exchange(question).first?.attributes(after: ndmsg.self)
+        let flags = attributes?.integer(Int(NDA_FLAGS_EXT), UInt32.self) ?? 0
+        return flags & UInt32(NTF_EXT_MANAGED) != 0
     }
 
     /// Forgets a neighbour; ENOENT when the kernel knows none of that address.

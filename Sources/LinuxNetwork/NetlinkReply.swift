@@ -41,7 +41,9 @@ struct NetlinkAttributes {
         }
     }
 
-    func integer<Integer: FixedWidthInteger & BitwiseCopyable>(_ attribute: Int, _: Integer.Type = Integer.self) -> Integer? {
+    func integer<Integer: FixedWidthInteger & BitwiseCopyable>(_ attribute: Int, _: Integer.Type = Integer.self)
+        -> Integer?
+    {
         guard let octets = octets(attribute), octets.count >= MemoryLayout<Integer>.size else { return nil }
         return unsafe octets.withUnsafeBytes { unsafe $0.loadUnaligned(as: Integer.self) }
     }

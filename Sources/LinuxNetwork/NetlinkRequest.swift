@@ -40,7 +40,10 @@ internal import CNetlink
 
     /// Puts an attribute that holds the attributes which `fill` puts.
     mutating func nest(_ attribute: Int, _ fill: (inout NetlinkRequest) -> Void) {
-        guard let start = unsafe nla_nest_start(message, CInt(attribute)) else { return isTooLong = true }
+        guard let start = unsafe nla_nest_start(message, CInt(attribute)) else {
+            isTooLong = true
+            return
+        }
         fill(&self)
         unsafe note(nla_nest_end(message, start))
     }

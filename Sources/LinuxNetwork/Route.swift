@@ -64,20 +64,31 @@ extension Netlink {
 
     /// Adds a route; EEXIST when there is one to the same destination with the same metric.
     package func add(_ route: Route) throws(KernelError) {
-        try change("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route)
+        var header = header(route)
+        header.rtm_protocol = UInt8(RTPROT_STATIC)
+        // IPv4 takes a next hop only where it may lie further away than the link itself; IPv6 ignores the scope.
+        header.rtm_scope = UInt8((route.gateway == nil ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)
+        try change("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route, header)
     }
 
-    /// Deletes the route that is the same in all that is named here; ESRCH when there is none.
-    package func delete(_ route: Route) throws(KernelError) { try change("RTM_DELROUTE", RTM_DELROUTE, 0, route) }
+    /// Deletes the route that is the same in all that is named here, whoever made it; ESRCH when there is none.
+    package func delete(_ route: Route) throws(KernelError) {
+        var header = header(route)
+        header.rtm_scope = UInt8(RT_SCOPE_NOWHERE.rawValue)  // stands for any
+        try change("RTM_DELROUTE", RTM_DELROUTE, 0, route, header)
+    }
 
-    private func change(_ call: StaticString, _ type: Int, _ flags: CInt, _ route: Route) throws(KernelError) {
+    private func header(_ route: Route) -> rtmsg {
         var header = rtmsg()
         header.rtm_family = UInt8(route.destination.address.family.rawValue)
         header.rtm_dst_len = UInt8(clamping: route.destination.length)
         header.rtm_type = UInt8(RTN_UNICAST)
-        header.rtm_protocol = UInt8(RTPROT_STATIC)
-        // IPv4 takes a next hop only where it may lie further away than the link itself; IPv6 ignores the scope.
-        header.rtm_scope = UInt8((route.gateway == nil ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)
+        return header
+    }
+
+    private func change(
+        _ call: StaticString, _ type: Int, _ flags: CInt, _ route: Route, _ header: rtmsg
+    ) throws(KernelError) {
         var request = NetlinkRequest(call, type, "\(route.destination)", flags: flags, header)
         if route.destination.length > 0 { request.put(Int(RTA_DST.rawValue), route.destination.address.octets) }
         if let gateway = route.gateway { request.put(Int(RTA_GATEWAY.rawValue), gateway.octets) }
