@@ -3,6 +3,8 @@
 /*
  * The kernel's door for what Glibc's Swift overlay does not carry: ioctls with structures, variadic calls, namespaces,
  * capabilities. Every function is `static inline`, prefixed `clinux_`, keeps no state and answers -errno.
+ *
+ * `struct ifreq` comes from <net/if.h>, as in Swift's Glibc: beside it, the one of <linux/if.h> is an error of the compiler.
  */
 
 #include <errno.h>

@@ -26,7 +26,7 @@ package final class PlainLab: Lab {
             addr add \(clientAddress.v4)/10 dev eth0
             addr add \(clientAddress.v6)/48 dev eth0
             route add default via \(nodeAddress.v4)
-            -6 route add default via \(nodeAddress.v6)
+            route add default via \(nodeAddress.v6)
             """)
         try node.ip(
             """
@@ -35,7 +35,7 @@ package final class PlainLab: Lab {
             addr add \(exitAddress.v4)/24 dev tun0
             addr add \(exitAddress.v6)/64 dev tun0
             route add default via 10.64.0.1
-            -6 route add default via fd00:64::1
+            route add default via fd00:64::1
             """)
         try internet.ip(
             """
