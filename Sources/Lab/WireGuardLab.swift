@@ -122,18 +122,25 @@ package final class WireGuardLab: Lab {
     }
 
     package func enableKernelRouting() throws(LabFailure) {
-        for version in ["-4", "-6"] {
+        for (version, destination) in routes {
             try node.run(["ip", version, "route", "add", "default", "dev", vpnEdge, "table", "100"])
             try node.run(["ip", version, "rule", "add", "iif", tailnetEdge, "lookup", "100"])
+            // What the node itself has to say to the internet (packet too big) goes back the way it was asked.
+            try node.run(["ip", version, "rule", "add", "to", destination, "lookup", "100"])
         }
         try node.startMasquerading(outOf: vpnEdge)
     }
 
     package func disableKernelRouting() throws(LabFailure) {
         try node.stopMasquerading()
-        for version in ["-4", "-6"] {
+        for (version, destination) in routes {
+            try node.run(["ip", version, "rule", "del", "to", destination, "lookup", "100"])
             try node.run(["ip", version, "rule", "del", "iif", tailnetEdge, "lookup", "100"])
             try node.run(["ip", version, "route", "flush", "table", "100"])
         }
+    }
+
+    private var routes: [(version: String, destination: String)] {
+        [("-4", internetAddress.v4), ("-6", internetAddress.v6)]
     }
 }
