@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Sockets without sockaddr: addresses go in and come out as text, so that nothing above has to cast between structures of
- * different families. Same conventions as clinux.h.
+ * Sockets without sockaddr: addresses go in and come out as text, so that nothing above has to cast between structures
+ * of different families. Same conventions as clinux.h.
  */
 
 #include <arpa/inet.h>

@@ -28,8 +28,8 @@ package struct EchoClient: Sendable {
         }
     }
 
-    /// Sends a datagram of each size and answers the sizes that did not come back as they went, in three attempts a second apart:
-    /// the first may be lost to path MTU discovery.
+    /// Sends a datagram of each size and answers the sizes that did not come back as they went, in three attempts a
+    /// second apart: the first may be lost to path MTU discovery.
     ///
     /// - Parameter sizes: octets of payload, at most 65,507 for IPv4.
     package func datagramsSpoiled(sizes: [Int]) throws(LabFailure) -> [Int] {

@@ -16,8 +16,8 @@ package struct Sighting: Hashable, Sendable {
     package let controlType: UInt8?
 }
 
-/// Watches one link of one host and keeps a tally of who talked to whom. Any question about addresses, protocols and ports is
-/// then a filter over the tally.
+/// Watches one link of one host and keeps a tally of who talked to whom. Any question about addresses, protocols and
+/// ports is then a filter over the tally.
 package final class Observer: Sendable {
     private let tally: Tally
     private let loop: Loop
@@ -48,13 +48,14 @@ extension [Sighting: Int] {
         reduce(0) { predicate($1.key) ? $0 + $1.value : $0 }
     }
 
-    /// What passed between pairs of hosts, in either direction, other than these: on an uplink, what should have been in a tunnel.
-    /// The link's own housekeeping is nobody's traffic.
+    /// What passed between pairs of hosts, in either direction, other than these: on an uplink, what should have been
+    /// in a tunnel. The link's own housekeeping is nobody's traffic.
     package func strangers(besides allowed: [(String, String)]) -> [Sighting] {
         keys.filter { sighting in
-            !sighting.isHousekeeping && !allowed.contains { pair in
-                pair == (sighting.source, sighting.destination) || pair == (sighting.destination, sighting.source)
-            }
+            !sighting.isHousekeeping
+                && !allowed.contains { pair in
+                    pair == (sighting.source, sighting.destination) || pair == (sighting.destination, sighting.source)
+                }
         }
     }
 }
@@ -92,7 +93,8 @@ extension Sighting {
         return isNeighbourDiscovery || source.hasPrefix("fe80:") || destination.hasPrefix("ff02:")
     }
 
-    /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let through.
+    /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let
+    /// through.
     fileprivate init?(of packet: ArraySlice<UInt8>) {
         func number(at offset: Int) -> UInt16 {
             offset + 1 < packet.count ? UInt16(packet[offset]) << 8 | UInt16(packet[offset + 1]) : 0

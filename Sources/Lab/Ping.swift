@@ -9,14 +9,17 @@ extension LabHost {
     package func ping(
         _ address: String, count: Int = 3, size: Int = 56, upTo seconds: Int = 5
     ) throws(LabFailure) -> Int {
-        let child = try start(["ping", "-n", "-c", "\(count)", "-i", "0.1", "-w", "\(seconds)", "-s", "\(size)", address])
+        let child = try start([
+            "ping", "-n", "-c", "\(count)", "-i", "0.1", "-w", "\(seconds)", "-s", "\(size)", address,
+        ])
         guard child.wait(upTo: .seconds(seconds + 5)) != nil else {
             throw LabFailure(couldNot: "ping \(address) from \(name)", because: "no end after its deadline")
         }
         // "3 packets transmitted, 3 received, 0% packet loss, time 204ms"
         let words = child.standardOutput.split(whereSeparator: { $0 == " " || $0 == "," || $0 == "\n" })
         guard let received = words.firstIndex(of: "received"), let answers = Int(words[received - 1]) else {
-            throw LabFailure(couldNot: "ping \(address) from \(name)", because: child.standardError + child.standardOutput)
+            throw LabFailure(
+                couldNot: "ping \(address) from \(name)", because: child.standardError + child.standardOutput)
         }
         return answers
     }

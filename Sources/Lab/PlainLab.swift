@@ -3,7 +3,8 @@
 ///     client eth0 ---- tailscale0 node tun0 ---- eth0 internet
 ///     100.64.0.2       100.64.0.1      10.64.0.2      10.64.0.1, and 203.0.113.10 behind it
 ///
-/// The internet knows no way back to the tailnet: a packet that leaves the node with the client's address is never answered.
+/// The internet knows no way back to the tailnet: a packet that leaves the node with the client's address is never
+/// answered.
 package final class PlainLab: Lab {
     package let client: LabHost
     package let node: LabHost

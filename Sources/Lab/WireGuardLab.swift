@@ -8,7 +8,8 @@
 ///                             | internet0
 ///                          internet 203.0.113.10
 ///
-/// The provider routes for everybody: a packet that leaves the node in clear does reach the internet, with the home address.
+/// The provider routes for everybody: a packet that leaves the node in clear does reach the internet, with the home
+/// address.
 package final class WireGuardLab: Lab {
     package let client: LabHost
     package let node: LabHost

@@ -3,7 +3,7 @@ import Lab
 import LinuxSystem
 import Testing
 
-@Suite(.enabled(if: isRoot, "needs root")) struct CrashTests {
+@Suite(.labCanBeBuilt) struct CrashTests {
     @Test("a lab whose owner is killed with SIGKILL leaves no process and no link")
     func killed() async throws {
         let before = try output(of: "ls /sys/class/net")
@@ -32,7 +32,12 @@ import Testing
 
 /// Lists the wireguard-go processes that a doomed owner, itself a child of this one, started.
 private func findMarked(by parent: CInt) -> String {
-    "for p in /proc/[0-9]*; do grep -qsz '^LAB_OWNED_BY=\(parent)$' $p/environ && grep -s wireguard-go $p/comm; done; true"
+    """
+    for p in /proc/[0-9]*; do
+        grep -qsz '^LAB_OWNED_BY=\(parent)$' $p/environ && grep -s wireguard-go $p/comm
+    done
+    true
+    """
 }
 
 private func output(of command: String) throws -> String {

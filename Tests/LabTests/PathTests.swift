@@ -1,21 +1,10 @@
-import Glibc
 import Lab
 import Testing
 
-/// Namespaces are root's alone.
-let isRoot = geteuid() == 0
-
 /// Each kind of lab, proved with the kernel's own routing in the place of the forwarder.
-@Suite(.serialized, .enabled(if: isRoot, "needs root")) struct PathTests {
-    enum Kind: CaseIterable, CustomTestStringConvertible {
-        case plain, wireGuard
-
-        func make() throws -> any Lab { self == .plain ? try PlainLab() : try WireGuardLab() }
-        var testDescription: String { self == .plain ? "plain" : "WireGuard" }
-    }
-
-    @Test("nothing passes the node until someone forwards, nor when it has stopped", arguments: Kind.allCases)
-    func closedByDefault(kind: Kind) throws {
+@Suite(.serialized, .labCanBeBuilt) struct PathTests {
+    @Test("nothing passes the node until someone forwards, nor when it has stopped", arguments: LabKind.allCases)
+    func closedByDefault(kind: LabKind) throws {
         let lab = try kind.make()
         #expect(try lab.client.ping(lab.nodeAddress.v4) == 3)
         for address in [lab.internetAddress.v4, lab.internetAddress.v6] {
@@ -31,8 +20,8 @@ let isRoot = geteuid() == 0
         #expect(try lab.client.ping(lab.internetAddress.v6) == 3)
     }
 
-    @Test("ICMP, TCP and UDP pass whole, and the internet sees the exit address alone", arguments: Kind.allCases)
-    func conversations(kind: Kind) throws {
+    @Test("ICMP, TCP and UDP pass whole, and the internet sees the exit address alone", arguments: LabKind.allCases)
+    func conversations(kind: LabKind) throws {
         let lab = try kind.make()
         try lab.enableKernelRouting()
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
@@ -52,8 +41,8 @@ let isRoot = geteuid() == 0
         withExtendedLifetime(echo) {}
     }
 
-    @Test("a thousand connections stand at once, each with an endpoint of its own", arguments: Kind.allCases)
-    func manyFlows(kind: Kind) throws {
+    @Test("a thousand connections stand at once, each with an endpoint of its own", arguments: LabKind.allCases)
+    func manyFlows(kind: LabKind) throws {
         let lab = try kind.make()
         try lab.enableKernelRouting()
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
@@ -63,8 +52,8 @@ let isRoot = geteuid() == 0
         withExtendedLifetime(echo) {}
     }
 
-    @Test("a transfer arrives as it was sent", arguments: Kind.allCases, Transfer.Direction.allCases)
-    func transfer(kind: Kind, direction: Transfer.Direction) throws {
+    @Test("a transfer arrives as it was sent", arguments: LabKind.allCases, Transfer.Direction.allCases)
+    func transfer(kind: LabKind, direction: Transfer.Direction) throws {
         let lab = try kind.make()
         try lab.enableKernelRouting()
         for address in [lab.internetAddress.v4, lab.internetAddress.v6] {
@@ -75,8 +64,8 @@ let isRoot = geteuid() == 0
         }
     }
 
-    @Test("throughput is measured, and the node's links count the same bytes", arguments: Kind.allCases)
-    func throughput(kind: Kind) throws {
+    @Test("throughput is measured, and the node's links count the same bytes", arguments: LabKind.allCases)
+    func throughput(kind: LabKind) throws {
         let lab = try kind.make()
         try lab.enableKernelRouting()
         for direction in Transfer.Direction.allCases {
