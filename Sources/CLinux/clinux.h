@@ -3,6 +3,9 @@
 /*
  * The kernel's door for what Glibc's Swift overlay does not carry: ioctls with structures, variadic calls, namespaces,
  * capabilities. Every function is `static inline`, prefixed `clinux_`, keeps no state and answers -errno.
+ *
+ * `struct ifreq` comes from <net/if.h>, as in Swift's Glibc: beside it, the one of <linux/if.h> is an error of the
+ * compiler.
  */
 
 #include <errno.h>
@@ -48,7 +51,7 @@ static inline int clinux_unshare_net_and_mount(void) {
     return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
 }
 
-/* Moves the calling thread. A thread that shares its working directory may not change mount namespace: unshared first. */
+/* Moves the calling thread. One that shares its working directory may not change mount namespace: unshare first. */
 static inline int clinux_enter_net_and_mount(int net, int mount_namespace) {
     if (syscall(SYS_unshare, CLONE_FS) < 0) return -errno;
     if (syscall(SYS_setns, net, CLONE_NEWNET) < 0) return -errno;
@@ -72,8 +75,8 @@ static inline int clinux_effective_capabilities(uint64_t *set) {
 }
 
 /*
- * Leaves exactly `keep` to whatever this thread executes next. For uid 0 an exec grants the bounding set, so that is what
- * must shrink (capabilities(7), "Capabilities and execution of programs by root").
+ * Leaves exactly `keep` to whatever this thread executes next. For uid 0 an exec grants the bounding set, so that is
+ * what must shrink (capabilities(7), "Capabilities and execution of programs by root").
  */
 static inline int clinux_reduce_capabilities(uint64_t keep) {
     for (int number = 0; number < 64 && prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; number++)
@@ -117,7 +120,7 @@ static inline struct clinux_refusal clinux_become(const struct clinux_child *chi
         return (struct clinux_refusal){ clinux_step_setns, errno };
     for (int number = 0; number < 3; number++)
         if (dup2(child->standard[number], number) < 0) return (struct clinux_refusal){ clinux_step_dup, errno };
-    /* A descriptor that some library opened without O_CLOEXEC must not keep a pipe open. Before kernel 5.11: refused, fine. */
+    /* What some library opened without O_CLOEXEC must not keep a pipe open. Before kernel 5.11: refused, fine. */
     syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
     if (child->capabilities != UINT64_MAX) {
         int answer = clinux_reduce_capabilities(child->capabilities);
@@ -128,8 +131,8 @@ static inline struct clinux_refusal clinux_become(const struct clinux_child *chi
 }
 
 /*
- * Starts a child in its own session, killed when the calling thread ends. Answers its pid once the program runs, or -errno with
- * the refused step. `step` is written only then.
+ * Starts a child in its own session, killed when the calling thread ends. Answers its pid once the program runs, or
+ * -errno with the refused step. `step` is written only then.
  */
 static inline pid_t clinux_spawn(const struct clinux_child *child, int *step) {
     int report[2];

@@ -1,16 +1,16 @@
 #pragma once
 
 /*
- * Sockets without sockaddr: addresses go in and come out as text, so that nothing above has to cast between structures of
- * different families. Same conventions as clinux.h.
+ * Sockets without sockaddr: addresses go in and come out as text, so that nothing above has to cast between structures
+ * of different families. Same conventions as clinux.h.
  */
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>

@@ -28,27 +28,33 @@ package struct EchoClient: Sendable {
         }
     }
 
-    /// Sends one datagram of each size and answers the sizes that did not come back, or not as they went.
+    /// Sends a datagram of each size and answers the sizes that did not come back as they went, in three attempts a
+    /// second apart: the first may be lost to path MTU discovery.
     ///
     /// - Parameter sizes: octets of payload, at most 65,507 for IPv4.
     package func datagramsSpoiled(sizes: [Int]) throws(LabFailure) -> [Int] {
         let socket = try host.connect(.datagram, to: server, port: EchoServer.port)
-        var buffer = [UInt8](repeating: 0, count: 65_536)
         var spoiled: [Int] = []
         for size in sizes {
-            let sent = noise(count: size, seed: UInt64(size))
-            do throws(KernelError) {
-                try socket.send(sent[...])
-                let count = try socket.receive(into: &buffer)
-                if buffer[..<count] != sent[...] { spoiled.append(size) }
-            } catch {
-                guard error.errno.rawValue == EAGAIN else {
-                    throw LabFailure(couldNot: "send a datagram of \(size) octets to \(server)", because: "\(error)")
-                }
-                spoiled.append(size)
+            let datagram = noise(count: size, seed: UInt64(size))
+            let returned = try toward("send a datagram of \(size) octets to \(server)") { () throws(KernelError) in
+                for _ in 0..<3 where try returns(datagram, over: socket) { return true }
+                return false
             }
+            if !returned { spoiled.append(size) }
         }
         return spoiled
+    }
+
+    private func returns(_ datagram: [UInt8], over socket: Socket) throws(KernelError) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        try socket.send(datagram[...])
+        // An earlier attempt's answer may come late: what is not ours is passed over.
+        while awaitReadiness([(socket, POLLIN)], upTo: 1000) != [0] {
+            let count = try socket.receive(into: &buffer)
+            if buffer[..<count] == datagram[...] { return true }
+        }
+        return false
     }
 
     /// Sends pieces over one TCP connection, each with a write of its own, and says whether all came back in order.

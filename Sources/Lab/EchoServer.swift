@@ -4,8 +4,8 @@ internal import LinuxSystem
 
 /// Tells everyone the address it saw, then says back what it hears: TCP and UDP, both IP versions, port 7 (RFC 862).
 ///
-/// A TCP connection is greeted with one line, the peer's endpoint (`192.0.2.1:80`, `[2001:db8::1]:80`). A datagram that reads `who`
-/// is answered with the same text. Everything else comes back as it was.
+/// A TCP connection is greeted with one line, the peer's endpoint (`192.0.2.1:80`, `[2001:db8::1]:80`). A datagram that
+/// reads `who` is answered with the same text. Everything else comes back as it was.
 package final class EchoServer: Sendable {
     package static let port: UInt16 = 7
 

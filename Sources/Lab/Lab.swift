@@ -6,8 +6,8 @@ package struct DualStack: Equatable, Sendable {
 
 /// A small internet in which a node stands between a tailnet and a VPN.
 ///
-/// A fresh lab moves nothing through the node: that is left to what is tested, or to the kernel for comparison. It ends with its
-/// last reference, or with this process.
+/// A fresh lab moves nothing through the node: that is left to what is tested, or to the kernel for comparison. It ends
+/// with its last reference, or with this process.
 package protocol Lab: AnyObject, Sendable {
     /// The device of the person; its default route is the node.
     var client: LabHost { get }
@@ -29,6 +29,18 @@ package protocol Lab: AnyObject, Sendable {
     /// Lets the node's kernel forward and masquerade, with bare nftables and nothing else: the comparison.
     func enableKernelRouting() throws(LabFailure)
     func disableKernelRouting() throws(LabFailure)
+}
+
+/// The labs there are: what holds between plain edges must hold between tunnels.
+package enum LabKind: String, CaseIterable, Sendable {
+    case plain, wireGuard
+
+    package func make() throws(LabFailure) -> any Lab {
+        switch self {
+        case .plain: try PlainLab()
+        case .wireGuard: try WireGuardLab()
+        }
+    }
 }
 
 extension Lab {

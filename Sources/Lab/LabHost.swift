@@ -17,7 +17,9 @@ package final class LabHost: Sendable {
                 try mount("bpf", at: "/sys/fs/bpf")
                 // The sockets of WireGuard and ours, which must meet neither the machine's nor another host's.
                 try mount("tmpfs", at: "/run")
-                for directory in ["/run/wireguard", "/run/forwarder", "/var/lib/forwarder"] { try makeDirectory(directory) }
+                try makeDirectory("/run/wireguard")
+                try makeDirectory("/run/forwarder")
+                try makeDirectory("/var/lib/forwarder")
                 try mount("tmpfs", at: "/var/lib/forwarder")
             }
         }

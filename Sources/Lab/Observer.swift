@@ -12,10 +12,12 @@ package struct Sighting: Hashable, Sendable {
     /// 0 where there are none: neither TCP nor UDP, or not the first fragment.
     package let sourcePort: UInt16
     package let destinationPort: UInt16
+    /// ICMP's or ICMPv6's; nil where there is none.
+    package let controlType: UInt8?
 }
 
-/// Watches one link of one host and keeps a tally of who talked to whom. Any question about addresses, protocols and ports is
-/// then a filter over the tally.
+/// Watches one link of one host and keeps a tally of who talked to whom. Any question about addresses, protocols and
+/// ports is then a filter over the tally.
 package final class Observer: Sendable {
     private let tally: Tally
     private let loop: Loop
@@ -46,13 +48,14 @@ extension [Sighting: Int] {
         reduce(0) { predicate($1.key) ? $0 + $1.value : $0 }
     }
 
-    /// What passed between pairs of hosts, in either direction, other than these: on an uplink, what should have been in a tunnel.
-    /// The link's own housekeeping (link-local senders, multicast) is nobody's traffic.
+    /// What passed between pairs of hosts, in either direction, other than these: on an uplink, what should have been
+    /// in a tunnel. The link's own housekeeping is nobody's traffic.
     package func strangers(besides allowed: [(String, String)]) -> [Sighting] {
         keys.filter { sighting in
-            !sighting.isHousekeeping && !allowed.contains { pair in
-                pair == (sighting.source, sighting.destination) || pair == (sighting.destination, sighting.source)
-            }
+            !sighting.isHousekeeping
+                && !allowed.contains { pair in
+                    pair == (sighting.source, sighting.destination) || pair == (sighting.destination, sighting.source)
+                }
         }
     }
 }
@@ -84,11 +87,14 @@ private func watch(_ socket: Socket, for tally: Tally, until stop: Socket) {
 }
 
 extension Sighting {
+    /// Neighbour discovery (RFC 4861), multicast listeners and whatever else cannot leave its link.
     fileprivate var isHousekeeping: Bool {
-        source == "::" || source.hasPrefix("fe80:") || destination.hasPrefix("fe80:") || destination.hasPrefix("ff02:")
+        let isNeighbourDiscovery = transport == UInt8(IPPROTO_ICMPV6) && (133...137).contains(controlType ?? 0)
+        return isNeighbourDiscovery || source.hasPrefix("fe80:") || destination.hasPrefix("ff02:")
     }
 
-    /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let through.
+    /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let
+    /// through.
     fileprivate init?(of packet: ArraySlice<UInt8>) {
         func number(at offset: Int) -> UInt16 {
             offset + 1 < packet.count ? UInt16(packet[offset]) << 8 | UInt16(packet[offset + 1]) : 0
@@ -114,6 +120,8 @@ extension Sighting {
         let hasPorts = !isLaterFragment && (transport == UInt8(IPPROTO_TCP) || transport == UInt8(IPPROTO_UDP))
         sourcePort = hasPorts ? number(at: transportOffset) : 0
         destinationPort = hasPorts ? number(at: transportOffset + 2) : 0
+        let isControl = transport == UInt8(IPPROTO_ICMP) || transport == UInt8(IPPROTO_ICMPV6)
+        controlType = isControl && !isLaterFragment ? UInt8(number(at: transportOffset) >> 8) : nil
     }
 }
 

@@ -3,16 +3,23 @@ internal import LinuxSystem
 extension LabHost {
     /// Sends ICMP echo requests and answers how many came back.
     ///
-    /// - Parameter size: octets behind the ICMP header; above the MTU the request travels in fragments.
-    package func ping(_ address: String, count: Int = 3, size: Int = 56) throws(LabFailure) -> Int {
-        let child = try start(["ping", "-n", "-c", "\(count)", "-i", "0.1", "-w", "5", "-s", "\(size)", address])
-        guard child.wait(upTo: .seconds(10)) != nil else {
+    /// - Parameters:
+    ///   - size: octets behind the ICMP header; above the MTU the request travels in fragments.
+    ///   - seconds: how long to wait for answers that do not come.
+    package func ping(
+        _ address: String, count: Int = 3, size: Int = 56, upTo seconds: Int = 5
+    ) throws(LabFailure) -> Int {
+        let child = try start([
+            "ping", "-n", "-c", "\(count)", "-i", "0.1", "-w", "\(seconds)", "-s", "\(size)", address,
+        ])
+        guard child.wait(upTo: .seconds(seconds + 5)) != nil else {
             throw LabFailure(couldNot: "ping \(address) from \(name)", because: "no end after its deadline")
         }
         // "3 packets transmitted, 3 received, 0% packet loss, time 204ms"
         let words = child.standardOutput.split(whereSeparator: { $0 == " " || $0 == "," || $0 == "\n" })
         guard let received = words.firstIndex(of: "received"), let answers = Int(words[received - 1]) else {
-            throw LabFailure(couldNot: "ping \(address) from \(name)", because: child.standardError + child.standardOutput)
+            throw LabFailure(
+                couldNot: "ping \(address) from \(name)", because: child.standardError + child.standardOutput)
         }
         return answers
     }

@@ -3,7 +3,8 @@
 ///     client eth0 ---- tailscale0 node tun0 ---- eth0 internet
 ///     100.64.0.2       100.64.0.1      10.64.0.2      10.64.0.1, and 203.0.113.10 behind it
 ///
-/// The internet knows no way back to the tailnet: a packet that leaves the node with the client's address is never answered.
+/// The internet knows no way back to the tailnet: a packet that leaves the node with the client's address is never
+/// answered.
 package final class PlainLab: Lab {
     package let client: LabHost
     package let node: LabHost
@@ -26,7 +27,7 @@ package final class PlainLab: Lab {
             addr add \(clientAddress.v4)/10 dev eth0
             addr add \(clientAddress.v6)/48 dev eth0
             route add default via \(nodeAddress.v4)
-            -6 route add default via \(nodeAddress.v6)
+            route add default via \(nodeAddress.v6)
             """)
         try node.ip(
             """
@@ -35,7 +36,7 @@ package final class PlainLab: Lab {
             addr add \(exitAddress.v4)/24 dev tun0
             addr add \(exitAddress.v6)/64 dev tun0
             route add default via 10.64.0.1
-            -6 route add default via fd00:64::1
+            route add default via fd00:64::1
             """)
         try internet.ip(
             """

@@ -58,7 +58,8 @@ final class Socket: Sendable {
 
     /// Bound to the address, and listening if it is a stream. To be called inside the host.
     static func bind(_ kind: Kind, at address: String, port: UInt16) throws(KernelError) -> Socket {
-        let socket = Socket(try check("bind", "\(address) \(port)", unsafe clinux_socket_bind(kind.type, address, port)))
+        let socket = Socket(
+            try check("bind", "\(address) \(port)", unsafe clinux_socket_bind(kind.type, address, port)))
         try check("SO_RCVTIMEO", address, clinux_socket_limit(socket.descriptor.raw, patience))
         return socket
     }

@@ -25,25 +25,27 @@ package struct Throughput: Sendable {
             ["iperf3", "-J", "-c", address, "-p", Self.port, "-t", "\(seconds)", "--connect-timeout", "5000"] + reverse,
             upTo: .seconds(seconds + 15))
         do {
-            let end = try JSONDecoder().decode(Report.self, from: Data(answer.utf8)).end
-            gigabitsPerSecond = end.sum_received.bits_per_second / 1e9
-            retransmissions = end.sum_sent.retransmits ?? 0
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            let end = try decoder.decode(Report.self, from: Data(answer.utf8)).end
+            gigabitsPerSecond = end.sumReceived.bitsPerSecond / 1e9
+            retransmissions = end.sumSent.retransmits ?? 0
         } catch {
             throw LabFailure(couldNot: "read iperf3's report", because: "\(error)")
         }
     }
 }
 
-/// The part of iperf3's JSON that is read here, in its own spelling.
+/// The part of iperf3's JSON that is read here.
 private struct Report: Decodable {
     struct Sum: Decodable {
-        let bits_per_second: Double
+        let bitsPerSecond: Double
         let retransmits: Int?
     }
 
     struct End: Decodable {
-        let sum_sent: Sum
-        let sum_received: Sum
+        let sumSent: Sum
+        let sumReceived: Sum
     }
 
     let end: End

@@ -3,8 +3,8 @@ internal import LinuxSystem
 
 /// One TCP connection that carries so many bytes one way, judged by coreutils' `sha256sum` at both ends.
 ///
-/// The judges set the pace (0.2 GB/s each without SHA instructions): `Throughput` says how fast a path is, this says whether it is
-/// right.
+/// The judges set the pace (0.2 GB/s each without SHA instructions): `Throughput` says how fast a path is, this says
+/// whether it is right.
 package struct Transfer: Sendable {
     package enum Direction: Sendable, CaseIterable {
         case upload, download

@@ -32,7 +32,8 @@ final class WireGuard: Sendable {
         let deadline = clock.now + .seconds(10)
         while try !host.has("/run/wireguard/\(interface).sock") {
             guard clock.now < deadline, daemon.wait(upTo: .milliseconds(10)) == nil else {
-                throw LabFailure(couldNot: "start wireguard-go \(interface) on \(host.name)", because: daemon.standardError)
+                throw LabFailure(
+                    couldNot: "start wireguard-go \(interface) on \(host.name)", because: daemon.standardError)
             }
         }
         try host.run(

@@ -8,7 +8,8 @@
 ///                             | internet0
 ///                          internet 203.0.113.10
 ///
-/// The provider routes for everybody: a packet that leaves the node in clear does reach the internet, with the home address.
+/// The provider routes for everybody: a packet that leaves the node in clear does reach the internet, with the home
+/// address.
 package final class WireGuardLab: Lab {
     package let client: LabHost
     package let node: LabHost
@@ -43,7 +44,7 @@ package final class WireGuardLab: Lab {
             """
             route add 192.0.2.2 via 192.0.2.5
             route add default dev tailscale0
-            -6 route add default dev tailscale0
+            route add ::/0 dev tailscale0
             """)
         try server.startMasquerading(outOf: "eth0")
     }
@@ -71,21 +72,21 @@ package final class WireGuardLab: Lab {
             addr add 192.0.2.2/30 dev eth0
             addr add 2001:db8:2::2/64 dev eth0
             route add default via 192.0.2.1
-            -6 route add default via 2001:db8:2::1
+            route add default via 2001:db8:2::1
             """)
         try server.ip(
             """
             addr add 198.51.100.1/30 dev eth0
             addr add 2001:db8:51::1/64 dev eth0
             route add default via 198.51.100.2
-            -6 route add default via 2001:db8:51::2
+            route add default via 2001:db8:51::2
             """)
         try internet.ip(
             """
             addr add 203.0.113.10/30 dev eth0
             addr add 2001:db8:113::10/64 dev eth0
             route add default via 203.0.113.9
-            -6 route add default via 2001:db8:113::9
+            route add default via 2001:db8:113::9
             """)
     }
 
@@ -122,24 +123,25 @@ package final class WireGuardLab: Lab {
     }
 
     package func enableKernelRouting() throws(LabFailure) {
-        for version in ["-4", "-6"] {
-            try node.ip(
-                """
-                \(version) route add default dev tun0 table 100
-                \(version) rule add iif tailscale0 lookup 100
-                """)
+        for (version, destination) in routes {
+            try node.run(["ip", version, "route", "add", "default", "dev", vpnEdge, "table", "100"])
+            try node.run(["ip", version, "rule", "add", "iif", tailnetEdge, "lookup", "100"])
+            // What the node itself has to say to the internet (packet too big) goes back the way it was asked.
+            try node.run(["ip", version, "rule", "add", "to", destination, "lookup", "100"])
         }
         try node.startMasquerading(outOf: vpnEdge)
     }
 
     package func disableKernelRouting() throws(LabFailure) {
         try node.stopMasquerading()
-        for version in ["-4", "-6"] {
-            try node.ip(
-                """
-                \(version) rule del iif tailscale0 lookup 100
-                \(version) route del default dev tun0 table 100
-                """)
+        for (version, destination) in routes {
+            try node.run(["ip", version, "rule", "del", "to", destination, "lookup", "100"])
+            try node.run(["ip", version, "rule", "del", "iif", tailnetEdge, "lookup", "100"])
+            try node.run(["ip", version, "route", "flush", "table", "100"])
         }
+    }
+
+    private var routes: [(version: String, destination: String)] {
+        [("-4", internetAddress.v4), ("-6", internetAddress.v6)]
     }
 }

@@ -5,9 +5,9 @@ internal import SystemPackage
 
 /// A program that we started and that cannot outlive us.
 ///
-/// The kernel ties a child's death signal to the *thread* that forked it, so each child has a thread that forks it, waits for it
-/// and ends after it. The child leads a session of its own: a signal reaches its own children too, and what they leave behind is
-/// killed when it ends. Its working directory is `/` when it is started inside a namespace.
+/// The kernel ties a child's death signal to the *thread* that forked it, so each child has a thread that forks it,
+/// waits for it and ends after it. The child leads a session of its own: a signal reaches its own children too, and
+/// what they leave behind is killed when it ends. Its working directory is `/` when it is started inside a namespace.
 package final class ChildProcess: Sendable {
     package enum Input: Sendable {
         case nothing
@@ -34,7 +34,8 @@ package final class ChildProcess: Sendable {
     ///   - arguments: the program, looked up in PATH, and its arguments. `env NAME=VALUE program` sets its environment.
     ///   - capabilities: all that it will have, though its uid stays 0. By default what we have.
     package init(
-        _ arguments: [String], in namespace: Namespace? = nil, capabilities: Capabilities? = nil, input: Input = .nothing
+        _ arguments: [String], in namespace: Namespace? = nil, capabilities: Capabilities? = nil,
+        input: Input = .nothing
     ) throws(KernelError) {
         self.arguments = arguments
         output = try MemoryFile()
@@ -77,8 +78,8 @@ package final class ChildProcess: Sendable {
     }
 }
 
-/// What the child's thread and the child's owner share. The thread writes one octet into `news` when the start has been decided
-/// and closes it when the child has ended.
+/// What the child's thread and the child's owner share. The thread writes one octet into `news` when the start has been
+/// decided and closes it when the child has ended.
 private final class Life: Sendable {
     struct State {
         var pid: CInt = 0
@@ -135,8 +136,8 @@ private final class Life: Sendable {
         let deadline = clock.now + timeout
         var ended = pollfd(fd: listener.raw, events: 0, revents: 0)
         while true {
-            let left = max(.zero, deadline - clock.now)
-            let milliseconds = min(left.components.seconds, 86_400) * 1000 + left.components.attoseconds / 1_000_000_000_000_000
+            let left = max(.zero, min(deadline - clock.now, .seconds(86_400)))
+            let milliseconds = left / .milliseconds(1)
             let answer = unsafe poll(&ended, 1, CInt(milliseconds))
             if answer < 0, errno == EINTR { continue }
             return state.withLock { $0.ending }
@@ -149,7 +150,7 @@ private func spawn(
     _ arguments: [String], in namespace: Namespace?, capabilities: Capabilities?, standard: [CInt]
 ) throws(KernelError) -> CInt {
     var texts = unsafe arguments.map { unsafe strdup($0) }
-    defer { unsafe texts.forEach { unsafe free($0) } }
+    defer { while let text = unsafe texts.popLast() { unsafe free(text) } }
     unsafe texts.append(nil)
     var step: CInt = 0
     let answer = unsafe texts.withUnsafeBufferPointer { texts in

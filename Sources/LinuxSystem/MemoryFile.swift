@@ -2,7 +2,8 @@ internal import CLinux
 internal import Glibc
 internal import SystemPackage
 
-/// A nameless file in memory. As a child's standard output it takes any amount without a reader, hence without deadlock.
+/// A nameless file in memory. As a child's standard output it takes any amount without a reader, hence without
+/// deadlock.
 package struct MemoryFile: ~Copyable, Sendable {
     package let descriptor: OwnedDescriptor
 

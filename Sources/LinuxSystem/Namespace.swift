@@ -3,8 +3,8 @@ internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
-/// A network namespace and the mount namespace that belongs to it, both without a name: they last as long as these descriptors
-/// or a process inside, hence not longer than this process and its children, however it ends.
+/// A network namespace and the mount namespace that belongs to it, both without a name: they last as long as these
+/// descriptors or a process inside, hence not longer than this process and its children, however it ends.
 package final class Namespace: Sendable {
     package let net: OwnedDescriptor
     package let mount: OwnedDescriptor
@@ -22,7 +22,8 @@ package final class Namespace: Sendable {
         mount = OwnedDescriptor(pair[1])
     }
 
-    /// Runs the body on a thread that has entered. A socket opened there belongs to the namespace for ever, whoever uses it.
+    /// Runs the body on a thread that has entered. A socket opened there belongs to the namespace for ever, whoever
+    /// uses it.
     package func run<Value: Sendable>(
         _ body: @escaping @Sendable () throws(KernelError) -> Value
     ) throws(KernelError) -> Value {

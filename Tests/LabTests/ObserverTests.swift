@@ -1,7 +1,7 @@
 import Lab
 import Testing
 
-@Suite(.serialized, .enabled(if: isRoot, "needs root")) struct ObserverTests {
+@Suite(.serialized, .labCanBeBuilt) struct ObserverTests {
     @Test("on the uplink the provider sees two tunnels and nothing in clear")
     func tunnelsOnly() throws {
         let lab = try WireGuardLab()
@@ -26,9 +26,10 @@ import Testing
         #expect(try lab.node.ping(lab.internetAddress.v4, count: 2) == 2)
         let seen = observer.stop()
         let strangers = seen.strangers(besides: [(lab.homeAddress.v4, lab.seenAddress.v4)])
-        #expect(Set(strangers.map(\.source)) == [
-            lab.homeAddress.v4, lab.homeAddress.v6, lab.internetAddress.v4, lab.internetAddress.v6,
-        ])
+        #expect(
+            Set(strangers.map(\.source)) == [
+                lab.homeAddress.v4, lab.homeAddress.v6, lab.internetAddress.v4, lab.internetAddress.v6,
+            ])
         #expect(seen.packets { $0.destination == lab.internetAddress.v6 } == 2)
     }
 }

@@ -40,7 +40,10 @@ import Testing
         let orphan = child.standardOutput.split(separator: "\n")[0]
         // Where nobody reaps orphans a killed one stays a zombie, which has no command line.
         let look = try ChildProcess(
-            ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do grep -q sleep /proc/\(orphan)/cmdline || exit 0; sleep 0.1; done; exit 1"])
+            [
+                "sh", "-c",
+                "for i in 1 2 3 4 5 6 7 8 9; do grep sleep /proc/\(orphan)/cmdline || exit 0; sleep .1; done; exit 1",
+            ])
         #expect(look.wait(upTo: .seconds(10)) == .exited(0))
     }
 
@@ -50,14 +53,15 @@ import Testing
             ["sh", "-c", "id -u; grep Cap /proc/self/status"], capabilities: [.netAdmin, .bpf])
         #expect(child.wait(upTo: .seconds(10)) == .exited(0))
         // Bits 12 and 39.
-        #expect(child.standardOutput == """
-            0
-            CapInh:\t0000000000000000
-            CapPrm:\t0000008000001000
-            CapEff:\t0000008000001000
-            CapBnd:\t0000008000001000
-            CapAmb:\t0000000000000000
+        #expect(
+            child.standardOutput == """
+                0
+                CapInh:\t0000000000000000
+                CapPrm:\t0000008000001000
+                CapEff:\t0000008000001000
+                CapBnd:\t0000008000001000
+                CapAmb:\t0000000000000000
 
-            """)
+                """)
     }
 }

@@ -12,7 +12,8 @@ let isRoot = geteuid() == 0
             try mount("sysfs", at: "/sys")
             try mount("tmpfs", at: "/mnt")
         }
-        let inside = try ChildProcess(["sh", "-c", "ls /sys/class/net; grep -c ' /mnt ' /proc/self/mounts"], in: namespace)
+        let inside = try ChildProcess(
+            ["sh", "-c", "ls /sys/class/net; grep -c ' /mnt ' /proc/self/mounts"], in: namespace)
         #expect(inside.wait(upTo: .seconds(10)) == .exited(0))
         #expect(inside.standardOutput == "lo\n1\n")
         let outside = try ChildProcess(["grep", "-c", " /mnt tmpfs ", "/proc/self/mounts"])
