@@ -42,7 +42,6 @@ enum {
     STEERING_KEPT_PREFIXES = 1024,
     STEERING_PORT_WORDS = 65536 / 64,
     STEERING_QUERIES = 16384,
-    STEERING_QUERY_PROBES = 8,
 };
 
 /* Every verdict, each a counter of packets (a super-packet is one). "to_host" leaves a packet to the namespace's own
@@ -68,24 +67,3 @@ enum steering_verdict {
 #undef STEERING_ENUMERATOR
     STEERING_VERDICT_COUNT
 };
-
-/*
- * The word that stands for one live ICMP query in `live_queries`; never zero, which is an empty slot. The slot is the
- * first free one of STEERING_QUERY_PROBES from `fingerprint % STEERING_QUERIES`, wrapping. Two queries may share a
- * fingerprint: the host then loses an answer to us once in 2^64, and the flow table knows better.
- *
- * `high` and `low` are the remote address's halves as numbers, `identifier` the ICMP one as a number.
- */
-static inline __u64 steering_query_fingerprint(__u64 high, __u64 low, __u16 identifier)
-{
-    __u64 x = high * 0x9E3779B97F4A7C15ull;
-
-    x ^= x >> 32;
-    x += low;
-    x *= 0xD6E8FEB86659FD93ull;
-    x ^= x >> 32;
-    x += identifier;
-    x *= 0xD6E8FEB86659FD93ull;
-    x ^= x >> 32;
-    return x ? x : 1;
-}

@@ -34,13 +34,34 @@ static __always_inline bool is_live_port(__u8 protocol, __be16 port)
     return word >> (number & 63) & 1;
 }
 
+/*
+ * A live ICMP query is a word in an open-addressed table: its fingerprint, in one of the eight slots from the one it names
+ * on, wrapping. Zero is an empty slot. Two queries may share a fingerprint: then the host loses an answer once in 2^64.
+ * The writer computes the same (LiveBindings in Sources/DataPlane), with 1 in place of a fingerprint of zero; here that one
+ * is never found, for without CAP_PERFMON the verifier refuses a table index that is a constant on one of two paths.
+ */
+enum { QUERY_PROBES = 8 };
+
+static __always_inline __u64 query_fingerprint(const struct steering_address *remote, __be16 identifier)
+{
+    __u64 x = ((__u64)bpf_ntohl(remote->words[0]) << 32 | bpf_ntohl(remote->words[1])) * 0x9E3779B97F4A7C15ull;
+
+    x ^= x >> 32;
+    x += (__u64)bpf_ntohl(remote->words[2]) << 32 | bpf_ntohl(remote->words[3]);
+    x *= 0xD6E8FEB86659FD93ull;
+    x ^= x >> 32;
+    x += bpf_ntohs(identifier);
+    x *= 0xD6E8FEB86659FD93ull;
+    return x ^ x >> 32;
+}
+
 static __noinline bool is_live_query(const struct steering_address *remote, __be16 identifier)
 {
-    __u64 high = (__u64)bpf_ntohl(remote->words[0]) << 32 | bpf_ntohl(remote->words[1]);
-    __u64 low = (__u64)bpf_ntohl(remote->words[2]) << 32 | bpf_ntohl(remote->words[3]);
-    __u64 fingerprint = steering_query_fingerprint(high, low, bpf_ntohs(identifier));
+    __u64 fingerprint = query_fingerprint(remote, identifier);
 
-    for (__u32 probe = 0; probe < STEERING_QUERY_PROBES; probe++)
+    if (fingerprint == 0)
+        return false;
+    for (__u32 probe = 0; probe < QUERY_PROBES; probe++)
         if (live_queries[(fingerprint + probe) % STEERING_QUERIES] == fingerprint)
             return true;
     return false;

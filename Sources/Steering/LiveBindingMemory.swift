@@ -1,5 +1,4 @@
 internal import CBPF
-package import PacketParse
 
 /// The tables by which `vpn_ingress` knows answers to our bindings from the host's own traffic.
 ///
@@ -10,21 +9,7 @@ package struct LiveBindingMemory {
     /// One bit per port in host order: port p is bit `p & 63` of word `p >> 6`; 1,024 words each.
     package let tcpPorts: UnsafeMutablePointer<UInt64>
     package let udpPorts: UnsafeMutablePointer<UInt64>
-    /// `LiveQuery.slots` words.
+    /// Fingerprints of ICMP queries, placed as `bpf/vpn_ingress.bpf.c` says.
     package let queries: UnsafeMutablePointer<UInt64>
-}
-
-/// An ICMP echo that waits for its reply, as the programs' table knows it.
-///
-/// Open addressing: a fingerprint sits in the first slot that was free of `probes` from `fingerprint % slots`, wrapping.
-/// Zero is a free slot; the programs look at every probe, so storing zero removes.
-package enum LiveQuery {
-    package static let slots = STEERING_QUERIES
-    package static let probes = STEERING_QUERY_PROBES
-
-    /// Never zero. Computed by the programs' own function, `steering_query_fingerprint` in `bpf/steering.h`.
-    package static func fingerprint(remote: IPAddress, identifier: UInt16) -> UInt64 {
-        steering_query_fingerprint(
-            UInt64(truncatingIfNeeded: remote.bits >> 64), UInt64(truncatingIfNeeded: remote.bits), identifier)
-    }
+    package let queryCount = STEERING_QUERIES
 }

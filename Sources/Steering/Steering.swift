@@ -1,5 +1,6 @@
 internal import CBPF
 import Glibc
+import LinuxNetwork
 import Synchronization
 
 /// The eBPF programs in the kernel, and the memory they share with us.
@@ -8,7 +9,8 @@ import Synchronization
 /// nothing of it falls through to the host's routing.
 @safe package struct Steering: ~Copyable, @unchecked Sendable {
     let skeleton: UnsafeMutablePointer<steering_bpf>
-    var kept: Set<KeptPrefix> = []
+    /// What `keepLocal` has put into the programs' trie.
+    var kept: Set<IPPrefix> = []
 
     /// Loads the programs, closed. Needs CAP_BPF and CAP_NET_ADMIN and nothing else.
     package init() throws(LoadRefusal) {

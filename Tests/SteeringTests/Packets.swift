@@ -1,8 +1,8 @@
 import Glibc
 import PacketParse
 
-/// Packets for the programs to meet, built without the parser that the product uses. Checksums stay zero: no program of
-/// ours reads one.
+/// Packets for the programs to meet, built without the parser that the product uses. Checksums of transports stay zero
+/// where only programs of ours look; `datagram` makes what a real stack accepts.
 typealias Octets = [UInt8]
 
 enum EtherType: UInt16 {
@@ -27,9 +27,11 @@ func ipv4(
     options: Octets = [], _ payload: Octets
 ) -> Octets {
     let header = 20 + options.count
-    return [0x40 | UInt8(header / 4), 0] + big(UInt16(header + payload.count)) + big(id)
-        + big((more ? 0x2000 : 0) | offset / 8) + [64, proto.rawValue, 0, 0] + octets(source) + octets(destination)
-        + options + payload
+    let beforeSum =
+        [0x40 | UInt8(header / 4), 0] + big(UInt16(header + payload.count)) + big(id)
+        + big((more ? 0x2000 : 0) | offset / 8) + [64, proto.rawValue]
+    let afterSum = octets(source) + octets(destination) + options
+    return beforeSum + big(~sum(beforeSum + afterSum)) + afterSum + payload
 }
 
 /// - Parameter first: of the payload, which may begin with extension headers.
@@ -55,6 +57,45 @@ func tcp(_ source: UInt16, _ destination: UInt16) -> Octets {
 /// Echo, its reply, or with four octets in place of identifier and sequence an error; ICMP and ICMPv6 alike.
 func icmp(_ type: UInt8, id: UInt16 = 0, _ payload: Octets = []) -> Octets {
     [type, 0, 0, 0] + big(id) + [0, 1] + payload
+}
+
+/// A UDP datagram with its checksum, in an IP packet of the addresses' family.
+func datagram(_ source: String, _ destination: String, _ from: UInt16, _ to: UInt16, _ data: Octets) -> Octets {
+    let length = UInt16(8 + data.count)
+    let pseudoHeader = octets(source) + octets(destination) + big(length) + [0, Proto.udp.rawValue]
+    let ports = big(from) + big(to) + big(length)
+    let segment = ports + big(~sum(pseudoHeader + ports + data)) + data
+    return source.contains(":")
+        ? ipv6(source, destination, .udp, segment) : ipv4(source, destination, .udp, segment)
+}
+
+/// A TCP super-packet as a stack hands it to an offloading device: the checksum field holds the pseudo-header's sum, and
+/// the virtio_net_hdr says how to finish and where to cut.
+func superPacket(_ source: String, _ destination: String, payload: Int) -> (header: Octets, packet: Octets) {
+    let length = UInt16(20 + payload)
+    let pseudoHeader = octets(source) + octets(destination) + big(length) + [0, Proto.tcp.rawValue]
+    let segment = tcp(30000, 443)[0..<16] + big(sum(pseudoHeader)) + [0, 0] + Octets(repeating: 0x55, count: payload)
+    let isIPv6 = source.contains(":")
+    let network: UInt16 = isIPv6 ? 40 : 20
+    // flags NEEDS_CSUM, gso_type TCPV4 or TCPV6, hdr_len, gso_size, csum_start, csum_offset; in the host's order.
+    let words = [network + 20, 1200, network, 16].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+    return (
+        [1, isIPv6 ? 4 : 1] + words,
+        isIPv6 ? ipv6(source, destination, .tcp, segment) : ipv4(source, destination, .tcp, segment)
+    )
+}
+
+/// RFC 1071, not complemented.
+func sum(_ octets: Octets) -> UInt16 {
+    var sum: UInt32 = 0
+    for (index, octet) in octets.enumerated() { sum += index.isMultiple(of: 2) ? UInt32(octet) << 8 : UInt32(octet) }
+    while sum >> 16 != 0 { sum = sum >> 16 + sum & 0xffff }
+    return UInt16(sum)
+}
+
+func sourceAndDestination(of packet: Octets) -> [Octets] {
+    packet[0] >> 4 == 4
+        ? [Octets(packet[12..<16]), Octets(packet[16..<20])] : [Octets(packet[8..<24]), Octets(packet[24..<40])]
 }
 
 func octets(_ address: String) -> Octets {
