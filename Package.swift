@@ -81,7 +81,7 @@ let package = Package(
             name: "SteeringTests", dependencies: ["Steering", "LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF", "CLinux", system],
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
-        .testTarget(name: "ForwarderTests", dependencies: ["forwarder", "Node"], swiftSettings: strict),
+        .testTarget(name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem"], swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]
 )

@@ -139,10 +139,9 @@ extension Session {
     }
 
     /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
-    private static func keptLocal(_ edges: Edges, _ settings: NodeSettings) -> [(address: IPAddress, length: Int)] {
-        let service = ["100.100.100.100/32", "fd7a:115c:a1e0::53/128"]
-        let prefixes = (service + settings.local).compactMap { IPPrefix($0) }
-        return prefixes.map { ($0.address, $0.length) } + edges.nodeAddresses.map { ($0, $0.isV4 ? 32 : 128) }
+    private static func keptLocal(_ edges: Edges, _ settings: NodeSettings) -> [IPPrefix] {
+        let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }
+        return services + edges.nodeAddresses.map { IPPrefix(host: $0) } + settings.local
     }
 
     private static func nat(
@@ -154,7 +153,7 @@ extension Session {
             range: settings.bindingPorts.first...settings.bindingPorts.last,
             live: unsafe LiveBindings(
                 tcpPorts: memory.tcpPorts, udpPorts: memory.udpPorts, queries: memory.queries,
-                queryCount: Int(LiveQuery.slots)),
+                queryCount: Int(memory.queryCount)),
             seed: seed)
         let held = HeldPorts.now()
         bindings.hold(.tcp, ports: held.tcp)

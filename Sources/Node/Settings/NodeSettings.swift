@@ -1,3 +1,4 @@
+package import LinuxNetwork
 package import Logging
 
 /// What a node was told, checked: each value is usable, and they fit each other.
@@ -9,7 +10,7 @@ package struct NodeSettings: Sendable, Equatable {
     package var io = IOPreference.auto
     package var flows = 65_536
     package var bindingPorts = PortRange(first: 16_384, last: 32_767)
-    package var local: [String] = []
+    package var local: [IPPrefix] = []
     package var controlSocket = "/run/forwarder/control.sock"
     package var log = Logger.Level.info
 

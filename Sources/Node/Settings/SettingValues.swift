@@ -1,5 +1,4 @@
-import Glibc
-import LinuxSystem
+import LinuxNetwork
 
 // From text to value, one function per kind of value. Each throws the reason, which continues `"text" `.
 
@@ -66,24 +65,17 @@ private func wholePort(_ text: String, of range: String) throws(Misfit) -> UInt1
 }
 
 /// Prefixes joined by commas; none is a list too.
-func prefixes(_ text: String) throws(Misfit) -> [String] {
+func prefixes(_ text: String) throws(Misfit) -> [IPPrefix] {
     guard !text.isEmpty else { return [] }
-    var prefixes: [String] = []
+    var prefixes: [IPPrefix] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-        let prefix = String(part.drop { $0 == " " })
-        guard isPrefix(prefix) else { throw Misfit(reason: "holds \"\(prefix)\", which is no prefix") }
+        let written = String(part.drop { $0 == " " })
+        guard let prefix = IPPrefix(written) else {
+            throw Misfit(reason: "holds \"\(written)\", which is no prefix (an address, a slash, a length; no host bits)")
+        }
         prefixes.append(prefix)
     }
     return prefixes
-}
-
-/// An address, a slash and a length that the family has.
-private func isPrefix(_ text: String) -> Bool {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-    guard parts.count == 2, let length: Int = try? wholeNumber(parts[1], in: 0...128) else { return false }
-    var octets: (UInt64, UInt64) = (0, 0)
-    if unsafe inet_pton(AF_INET, parts[0], &octets) == 1 { return length <= 32 }
-    return unsafe inet_pton(AF_INET6, parts[0], &octets) == 1
 }
 
 /// An absolute path that fits a `sockaddr_un`.
