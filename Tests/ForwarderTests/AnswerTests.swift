@@ -32,7 +32,7 @@ struct AnswerTests {
         Thread.detachNewThread {
             server.serve { request throws(Refusal) in
                 switch request {
-                case .status: Self.status
+                case .status, .stop: Self.status
                 case .flows(_, let addresses):
                     FlowsReport(busiest: [Self.flow], total: 12, addresses: addresses)
                 }

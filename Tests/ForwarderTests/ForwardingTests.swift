@@ -7,7 +7,7 @@ import Testing
     @Test("every kind of conversation passes with the exit address", arguments: LabKind.allCases, ["uring", "poll"])
     func conversations(kind: LabKind, io: String) throws {
         let lab = try kind.make()
-        let forwarder = try ForwarderProcess(Binary.path, on: lab, ["--io", io])
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, ["--io", io])
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
         let versions = [
             (lab.internetAddress.v4, "\(lab.seenAddress.v4):"), (lab.internetAddress.v6, "[\(lab.seenAddress.v6)]:"),

@@ -94,7 +94,7 @@ enum Examples {
 
     @Sendable static func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
         switch request {
-        case .status: status
+        case .status, .stop: status
         case .flows(let top, let addresses):
             FlowsReport(busiest: (0..<top).map(flow), total: 5_000, addresses: addresses)
         }

@@ -19,7 +19,7 @@ struct NodeSettingsTests {
         #expect(settings.io == .poll)
         #expect(settings.flows == 1_048_576)
         #expect(settings.bindingPorts == PortRange(first: 1_024, last: 65_535))
-        #expect(settings.local == ["10.0.0.0/8", "fd00::/8"])
+        #expect(settings.local.map(\.description) == ["10.0.0.0/8", "fd00::/8"])
         #expect(settings.controlSocket == "/tmp/c.sock")
         #expect(settings.log == .debug)
     }
