@@ -74,7 +74,28 @@ func checkPacket(_ packet: PacketSummary, _ octets: [UInt8]) {
     if packet.transport == .tcp, packet.fragment == .none {
         checkTCPHeader(Array(octets[packet.transportOffset..<packet.totalLength]))
     }
+    if !packet.isV4 { checkExtensions(packet, octets) }
     checkRewrite(packet, octets)
+}
+
+/// Between the IPv6 header and the transport are at most eight extension headers, without a gap.
+func checkExtensions(_ packet: PacketSummary, _ octets: [UInt8]) {
+    var next = octets[6]
+    var offset = IPv6Header.size
+    var count = 0
+    while offset < packet.transportOffset {
+        let length = Int(octets[offset + 1])
+        let size =
+            switch next {
+            case ProtocolNumber.fragment: 8
+            case ProtocolNumber.authentication: (length + 2) * 4
+            default: (length + 1) * 8
+            }
+        next = octets[offset]
+        offset += size
+        count += 1
+    }
+    precondition(count <= 8 && offset == packet.transportOffset && next == packet.protocolNumber)
 }
 
 /// A packet rewritten as a NAT does it has the checksums that one would compute, and says what was written.

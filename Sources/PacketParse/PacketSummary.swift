@@ -131,7 +131,9 @@ extension PacketSummary {
     private mutating func locate(at offset: Int, hasMore: Bool, payload: Int) throws(ParseError) {
         guard payload > 0, !hasMore || payload & 7 == 0, offset &+ payload <= 65_535 else { throw .badFragment }
         // A later fragment that begins inside the TCP header could overwrite the flags that a filter saw (RFC 3128).
-        guard offset != 8 || protocolNumber != ProtocolNumber.tcp else { throw .tinyFragment }
+        guard offset == 0 || offset >= TCPHeader.size || protocolNumber != ProtocolNumber.tcp else {
+            throw .tinyFragment
+        }
         fragment = offset == 0 ? .first : .later
     }
 

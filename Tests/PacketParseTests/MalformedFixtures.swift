@@ -44,6 +44,7 @@ extension Malformed {
         Malformed("v4_fragment_empty", .badFragment, Fixture.udp4LaterFragment.with([0x00, 0x14], at: 2)),
         Malformed("v4_fragment_past_65535", .badFragment, Fixture.udp4LaterFragment.with([0x1f, 0xff], at: 6)),
         Malformed("v4_fragment_into_tcp_flags", .tinyFragment, Fixture.tcp4Data.with([0x00, 0x01], at: 6)),
+        Malformed("v4_fragment_into_tcp_checksum", .tinyFragment, Fixture.tcp4Data.with([0x00, 0x02], at: 6)),
         Malformed(
             "v4_tcp_fragment_of_16", .tinyFragment,
             Fixture.tcp4Data.with([0x00, 0x24], at: 2).with([0x20], at: 6)),

@@ -101,6 +101,11 @@ struct PacketSummaryTests {
         #expect(!asked.isICMPError && !answered.isICMPError)
     }
 
+    @Test("a summary is one cache line")
+    func size() {
+        #expect(MemoryLayout<PacketSummary>.size <= 64)
+    }
+
     // MARK: Fragments
 
     @Test(
@@ -121,6 +126,11 @@ struct PacketSummaryTests {
         #expect(tail.sourcePort == 0)
         #expect(tail.destinationPort == 0)
         #expect(tail.transport == .udp)
+    }
+
+    @Test("a later TCP fragment behind the header passes")
+    func laterTCPFragment() throws {
+        #expect(try Fixture.tcp4Data.with([0x00, 0x03], at: 6).summary().fragment == .later)
     }
 
     @Test("a later fragment of an ICMP error is no error: its octets are the middle of a quote")
