@@ -11,6 +11,7 @@ package struct Filter: Hashable, Sendable {
     package let priority: UInt16
     /// Tells filters of one priority apart; not 0, which would let the kernel choose.
     package let handle: UInt32
+    /// Empty for what others attached without a name, filters that are no programs among them.
     package let name: String
 
     package init(_ name: String, _ direction: Direction, priority: UInt16, handle: UInt32) {
@@ -20,15 +21,16 @@ package struct Filter: Hashable, Sendable {
         self.name = name
     }
 
-    /// Nil for filters that are no programs, and for the entry without a handle that stands for a priority as a whole.
+    /// Nil for the entry without a handle, which stands for a priority as a whole.
     init?(_ reply: NetlinkReply, _ direction: Direction) {
         guard let header = reply.header(tcmsg.self), header.tcm_handle != 0 else { return nil }
         let attributes = reply.attributes(after: tcmsg.self)
-        guard attributes.text(TCA_KIND) == Filter.kind else { return nil }
         self.direction = direction
         priority = UInt16(header.tcm_info >> 16)
         handle = header.tcm_handle
-        name = attributes.nested(TCA_OPTIONS)?.text(TCA_BPF_NAME) ?? ""
+        // Under another kind the same number means another thing.
+        let isProgram = attributes.text(TCA_KIND) == Filter.kind
+        name = (isProgram ? attributes.nested(TCA_OPTIONS)?.text(TCA_BPF_NAME) : nil) ?? ""
     }
 
     fileprivate static let kind = "bpf"
@@ -75,7 +77,7 @@ extension Netlink {
         try socket.exchange(request)
     }
 
-    /// The programs at the link's hook, whoever attached them.
+    /// All filters at the link's hook, whoever attached them: when there are none, nobody misses the hook.
     package func filters(on link: Link, _ direction: Filter.Direction) throws(KernelError) -> [Filter] {
         try socket.exchange(
             NetlinkRequest(
