@@ -78,7 +78,10 @@ let package = Package(
         .testTarget(
             name: "DataPlaneTests", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], swiftSettings: strict),
         .testTarget(
-            name: "SteeringTests", dependencies: ["Steering", "LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF", "CLinux", system],
+            name: "SteeringTests",
+            dependencies: [
+                "Steering", "Lab", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF", "CLinux", system,
+            ],
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
         .testTarget(name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem"], swiftSettings: strict),

@@ -1,4 +1,4 @@
-import Glibc
+import LinuxNetwork
 import PacketParse
 
 /// Packets for the programs to meet, built without the parser that the product uses. Checksums of transports stay zero
@@ -71,10 +71,12 @@ func datagram(_ source: String, _ destination: String, _ from: UInt16, _ to: UIn
 
 /// A TCP super-packet as a stack hands it to an offloading device: the checksum field holds the pseudo-header's sum, and
 /// the virtio_net_hdr says how to finish and where to cut.
-func superPacket(_ source: String, _ destination: String, payload: Int) -> (header: Octets, packet: Octets) {
+func superPacket(
+    _ source: String, _ destination: String, to port: UInt16 = 443, payload: Int
+) -> (header: Octets, packet: Octets) {
     let length = UInt16(20 + payload)
     let pseudoHeader = octets(source) + octets(destination) + big(length) + [0, Proto.tcp.rawValue]
-    let segment = tcp(30000, 443)[0..<16] + big(sum(pseudoHeader)) + [0, 0] + Octets(repeating: 0x55, count: payload)
+    let segment = tcp(30000, port)[0..<16] + big(sum(pseudoHeader)) + [0, 0] + Octets(repeating: 0x55, count: payload)
     let isIPv6 = source.contains(":")
     let network: UInt16 = isIPv6 ? 40 : 20
     // flags NEEDS_CSUM, gso_type TCPV4 or TCPV6, hdr_len, gso_size, csum_start, csum_offset; in the host's order.
@@ -99,15 +101,8 @@ func sourceAndDestination(of packet: Octets) -> [Octets] {
 }
 
 func octets(_ address: String) -> Octets {
-    var buffer = Octets(repeating: 0, count: 16)
-    if unsafe inet_pton(AF_INET6, address, &buffer) == 1 { return buffer }
-    precondition(unsafe inet_pton(AF_INET, address, &buffer) == 1, "\(address) is no address")
-    return Octets(buffer.prefix(4))
-}
-
-func address(_ text: String) -> IPAddress {
-    let number = octets(text).reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
-    return text.contains(":") ? IPAddress(bits: number) : IPAddress(v4: UInt32(number))
+    guard let address = IPAddress(address) else { preconditionFailure("\(address) is no address") }
+    return (0..<16).map { UInt8(truncatingIfNeeded: address.bits >> UInt128(120 - 8 * $0)) }.suffix(address.isV4 ? 4 : 16)
 }
 
 func big(_ number: UInt16) -> Octets { [UInt8(number >> 8), UInt8(number & 0xff)] }

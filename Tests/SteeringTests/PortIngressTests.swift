@@ -9,7 +9,7 @@ import Testing
 
     @Test(arguments: [packet4, packet6]) func `open, it leaves by its own edge`(packet: Octets) throws {
         let steering = try Steering()
-        steering.configure(lab)
+        steering.configure(crafted)
         #expect(try steering.run(.insidePortIngress, on: packet) == .redirected("inside_to_edge"))
         #expect(try steering.run(.outsidePortIngress, on: packet) == .redirected("outside_to_edge"))
     }
@@ -17,7 +17,7 @@ import Testing
     @Test(arguments: [packet4, packet6]) func `closed, it is dropped`(packet: Octets) throws {
         let steering = try Steering()
         #expect(try steering.run(.insidePortIngress, on: packet) == .dropped("inside_closed"))
-        steering.configure(lab)
+        steering.configure(crafted)
         steering.close()
         #expect(try steering.run(.insidePortIngress, on: packet) == .dropped("inside_closed"))
         #expect(try steering.run(.outsidePortIngress, on: packet) == .dropped("outside_closed"))
@@ -26,7 +26,7 @@ import Testing
     @Test func `no octets whatever are passed on to the host`() throws {
         let steering = try Steering()
         for open in [true, false] {
-            if open { steering.configure(lab) } else { steering.close() }
+            if open { steering.configure(crafted) } else { steering.close() }
             for _ in 0..<500 {
                 let type: EtherType = [.ipv4, .ipv6, .arp].randomElement()!
                 let octets = (0..<Int.random(in: 40...90)).map { _ in UInt8.random(in: 0...255) }

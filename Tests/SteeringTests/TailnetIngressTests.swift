@@ -1,3 +1,4 @@
+import LinuxNetwork
 import Testing
 
 @testable import Steering
@@ -15,10 +16,10 @@ import Testing
             : ethernet(.ipv4, ipv4(client4, destination, .udp, udp(5000, 53)))
     }
 
-    private static func opened(keeping prefixes: [(String, Int)] = []) throws -> Steering {
+    private static func opened(keeping prefixes: [String] = []) throws -> Steering {
         var steering = try Steering()
-        steering.configure(lab)
-        try steering.keepLocal(prefixes.map { (address($0), $1) })
+        steering.configure(crafted)
+        try steering.keepLocal(prefixes.compactMap { IPPrefix($0) })
         return steering
     }
 
@@ -35,15 +36,15 @@ import Testing
     ])
     func `prefixes kept local go to the host, their neighbours do not`(destination: String, outcome: Outcome) throws {
         let steering = try Self.opened(keeping: [
-            ("100.64.0.1", 32), ("100.100.100.100", 32), ("10.1.0.0", 16), ("fd7a:115c:a1e0::53", 128),
-            ("2001:db8:ff::", 48),
+            "100.64.0.1/32", "100.100.100.100/32", "10.1.0.0/16", "fd7a:115c:a1e0::53/128",
+            "2001:db8:ff::/48",
         ])
         #expect(try steering.run(.tailnetIngress, on: Self.frame(to: destination)) == outcome)
     }
 
     @Test func `keeping another set local forgets the old one`() throws {
-        var steering = try Self.opened(keeping: [("10.1.0.0", 16), ("10.2.0.0", 16)])
-        try steering.keepLocal([(address("10.2.0.0"), 16), (address("10.3.0.0"), 16)])
+        var steering = try Self.opened(keeping: ["10.1.0.0/16", "10.2.0.0/16"])
+        try steering.keepLocal(["10.2.0.0/16", "10.3.0.0/16"].compactMap { IPPrefix($0) })
         let outcomes = try ["10.1.0.1", "10.2.0.1", "10.3.0.1"].map {
             try steering.run(.tailnetIngress, on: Self.frame(to: $0))
         }
@@ -71,7 +72,7 @@ import Testing
     }
 
     @Test func `closed, exit traffic is dropped and the host keeps its own`() throws {
-        let steering = try Self.opened(keeping: [("100.64.0.1", 32)])
+        let steering = try Self.opened(keeping: ["100.64.0.1/32"])
         steering.close()
         #expect(try steering.run(.tailnetIngress, on: Self.frame(to: "1.1.1.1")) == .dropped("tailnet_closed"))
         #expect(try steering.run(.tailnetIngress, on: Self.frame(to: "2001:db8:7::7")) == .dropped("tailnet_closed"))

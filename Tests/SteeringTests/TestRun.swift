@@ -1,4 +1,6 @@
 import CBPF
+import DataPlane
+import LinuxNetwork
 import LinuxSystem
 import PacketParse
 import SystemPackage
@@ -40,6 +42,17 @@ extension Steering {
 
 /// Two Ethernet edges, and an exit address of either family. The loopback device stands for all interfaces: a test run
 /// answers before it would redirect.
-let lab = Ways(
+let crafted = Ways(
     tailnet: Edge(index: 1, isEthernet: true), vpn: Edge(index: 1, isEthernet: true), insidePort: 1, outsidePort: 1,
-    exitIPv4: address("203.0.113.5"), exitIPv6: address("2001:db8:5::5"))
+    exitIPv4: IPAddress("203.0.113.5"), exitIPv6: IPAddress("2001:db8:5::5"))
+
+extension Steering {
+    /// The writer that the product uses.
+    borrowing func bindings() -> LiveBindings {
+        let memory = unsafe liveBindings
+        return unsafe LiveBindings(
+            tcpPorts: memory.tcpPorts, udpPorts: memory.udpPorts, queries: memory.queries, queryCount: memory.queryCount)
+    }
+
+    func count(of verdict: String) throws -> UInt64? { try verdicts().first { $0.name == verdict }?.packets }
+}

@@ -1,3 +1,5 @@
+import DataPlane
+import LinuxNetwork
 import PacketParse
 import Testing
 
@@ -16,10 +18,11 @@ private let host = Outcome.passed("vpn_to_host")
     /// One of everything alive: TCP 20000, UDP 30000, an echo to either remote with identifier 77.
     private static func opened() throws -> Steering {
         let steering = try Steering()
-        steering.configure(lab)
-        unsafe steering.liveBindings.tcpPorts[20000 >> 6] |= 1 << UInt64(20000 & 63)
-        unsafe steering.liveBindings.udpPorts[30000 >> 6] |= 1 << UInt64(30000 & 63)
-        for remote in [remote4, remote6] { steering.setQuery(remote: address(remote), identifier: 77) }
+        steering.configure(crafted)
+        let bindings = steering.bindings()
+        bindings.open(.tcp, port: 20000)
+        bindings.open(.udp, port: 30000)
+        for remote in [remote4, remote6] { #expect(bindings.open(query: 77, to: try #require(IPAddress(remote)))) }
         return steering
     }
 
@@ -154,14 +157,14 @@ private let host = Outcome.passed("vpn_to_host")
         let ping = frame(ipv4(remote4, exit4, .icmp, icmp(0, id: 78)))
         #expect(try steering.run(.vpnIngress, on: answer) == .dropped("vpn_closed"))
         #expect(try steering.run(.vpnIngress, on: ping) == host)
-        steering.configure(lab)
+        steering.configure(crafted)
         #expect(try steering.run(.vpnIngress, on: answer) == ours)
     }
 
     @Test func `a family without an exit address has no answers of ours`() throws {
         let steering = try Self.opened()
         steering.configure(
-            Ways(tailnet: lab.tailnet, vpn: lab.vpn, insidePort: 1, outsidePort: 1, exitIPv4: nil, exitIPv6: nil))
+            Ways(tailnet: crafted.tailnet, vpn: crafted.vpn, insidePort: 1, outsidePort: 1, exitIPv4: nil, exitIPv6: nil))
         for packet in [
             ipv4(remote4, exit4, .udp, udp(53, 30000)), ipv4(remote4, "0.0.0.0", .udp, udp(53, 30000)),
             ipv6(remote6, exit6, .udp, udp(53, 30000)),
@@ -170,90 +173,63 @@ private let host = Outcome.passed("vpn_to_host")
 
     @Test func `a port's bit is its own`() throws {
         let steering = try Self.opened()
+        let bindings = steering.bindings()
         for port: UInt16 in [0, 1, 63, 64, 16384, 32767, 65535] {
-            unsafe steering.liveBindings.udpPorts[Int(port >> 6)] |= 1 << UInt64(port & 63)
+            bindings.open(.udp, port: port)
             let outcomes = try [port, port ^ 1, port ^ 64, port ^ 32].map {
                 try steering.run(.vpnIngress, on: frame(ipv4(remote4, exit4, .udp, udp(53, $0))))
             }
-            unsafe steering.liveBindings.udpPorts[Int(port >> 6)] &= ~(1 << UInt64(port & 63))
+            bindings.close(.udp, port: port)
             #expect(outcomes == [ours, host, host, host], "port \(port)")
         }
     }
 }
 
-/// The table of live queries, as the programs read it, against a set.
+/// The table of live queries, as the loop writes it and the program reads it.
 @Suite struct LiveQueriesTests {
-    @Test func `the programs find exactly the queries that a set holds`() throws {
+    private struct Query: Hashable { let host, identifier: UInt16 }
+
+    @Test(arguments: [false, true]) func `the program finds exactly the queries that a set holds`(isV6: Bool) throws {
         let steering = try Steering()
-        steering.configure(lab)
-        var random = SystemRandomNumberGenerator()
-        var live: Set<[UInt32]> = []
-        for _ in 0..<4000 {
-            let query = [UInt32.random(in: 0...255, using: &random), .random(in: 0...255, using: &random)]
-            guard live.insert(query).inserted else { continue }
-            steering.setQuery(remote: remote(query[0]), identifier: UInt16(query[1]))
+        steering.configure(crafted)
+        let bindings = steering.bindings()
+        var live: Set<Query> = []
+        func remote(_ query: Query) -> String { (isV6 ? "2001:db8:7::" : "10.0.0.") + "\(query.host)" }
+        func anyQuery() -> Query { Query(host: .random(in: 0...99), identifier: .random(in: 0...99)) }
+        func reply(to query: Query) -> Octets {
+            isV6
+                ? ipv6(remote(query), exit6, .icmpv6, icmp(129, id: query.identifier))
+                : ipv4(remote(query), exit4, .icmp, icmp(0, id: query.identifier))
         }
-        for _ in 0..<2000 {
-            let query = [UInt32.random(in: 0...255, using: &random), .random(in: 0...255, using: &random)]
-            let reply = ipv4("10.0.0.\(query[0])", exit4, .icmp, icmp(0, id: UInt16(query[1])))
-            let outcome = try steering.run(.vpnIngress, on: frame(reply))
+        for _ in 0..<3000 {
+            let query = anyQuery()
+            let address = try #require(IPAddress(remote(query)))
+            if live.remove(query) != nil {
+                bindings.close(query: query.identifier, to: address)
+            } else if bindings.open(query: query.identifier, to: address) {
+                live.insert(query)
+            }
+        }
+        for _ in 0..<1500 {
+            let query = anyQuery()
+            let outcome = try steering.run(.vpnIngress, on: frame(reply(to: query)))
             #expect(outcome == (live.contains(query) ? ours : host), "\(query)")
         }
     }
 
-    @Test func `the probes wrap at the table's end`() throws {
+    @Test func `a query sits in one of eight slots, and they wrap at the table's end`() throws {
         let steering = try Steering()
-        steering.configure(lab)
-        // Found by search: an echo whose fingerprint's slot is the last one.
+        steering.configure(crafted)
+        let remote = try #require(IPAddress(remote4))
         let identifier = try #require(
-            (0...UInt16.max).first {
-                LiveQuery.fingerprint(remote: remote(1), identifier: $0) & 16383 == 16383
-            })
-        let fingerprint = LiveQuery.fingerprint(remote: remote(1), identifier: identifier)
-        let reply = frame(ipv4("10.0.0.1", exit4, .icmp, icmp(0, id: identifier)))
-        for (slot, outcome) in [(6, ours), (7, host), (16383, ours)] {
-            unsafe steering.liveBindings.queries[slot] = fingerprint
+            (0...UInt16.max).first { LiveBindings.fingerprint(remote, $0) & 16383 == 16383 })
+        let reply = frame(ipv4(remote4, exit4, .icmp, icmp(0, id: identifier)))
+        for (slot, outcome) in [(16382, host), (16383, ours), (0, ours), (6, ours), (7, host)] {
+            unsafe steering.liveBindings.queries[slot] = LiveBindings.fingerprint(remote, identifier)
             #expect(try steering.run(.vpnIngress, on: reply) == outcome, "slot \(slot)")
             unsafe steering.liveBindings.queries[slot] = 0
         }
     }
-
-    @Test func `the fingerprint is the one that is written down`() {
-        func written(_ remote: IPAddress, _ identifier: UInt16) -> UInt64 {
-            var x = UInt64(truncatingIfNeeded: remote.bits >> 64) &* 0x9E37_79B9_7F4A_7C15
-            x ^= x >> 32
-            x &+= UInt64(truncatingIfNeeded: remote.bits)
-            x &*= 0xD6E8_FEB8_6659_FD93
-            x ^= x >> 32
-            x &+= UInt64(identifier)
-            x &*= 0xD6E8_FEB8_6659_FD93
-            x ^= x >> 32
-            return x == 0 ? 1 : x
-        }
-        for _ in 0..<1000 {
-            let remote = IPAddress(bits: .random(in: 0...UInt128.max))
-            let identifier = UInt16.random(in: 0...UInt16.max)
-            #expect(
-                LiveQuery.fingerprint(remote: remote, identifier: identifier) == written(remote, identifier))
-        }
-    }
-
-    private func remote(_ last: UInt32) -> IPAddress { IPAddress(v4: 0x0a00_0000 | last) }
 }
 
 private func frame(_ packet: Octets) -> Octets { ethernet(packet[0] >> 4 == 4 ? .ipv4 : .ipv6, packet) }
-
-extension Steering {
-    /// Puts a query into the table as its writer would.
-    fileprivate borrowing func setQuery(remote: IPAddress, identifier: UInt16) {
-        let fingerprint = LiveQuery.fingerprint(remote: remote, identifier: identifier)
-        let table = unsafe liveBindings.queries
-        for probe in 0..<UInt64(LiveQuery.probes) {
-            let slot = Int((fingerprint &+ probe) % UInt64(LiveQuery.slots))
-            guard unsafe table[slot] == 0 else { continue }
-            unsafe table[slot] = fingerprint
-            return
-        }
-        preconditionFailure("no free slot")
-    }
-}

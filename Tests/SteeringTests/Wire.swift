@@ -1,6 +1,7 @@
-import CBPF
 import CLinux
 import Glibc
+import Lab
+import LinuxNetwork
 import LinuxSystem
 import PacketParse
 import SystemPackage
@@ -12,19 +13,19 @@ import Testing
 final class Tun {
     let descriptor: OwnedDescriptor
 
-    init(_ name: String, in namespace: Namespace) throws {
-        let raw = try namespace.run { () throws(KernelError) in
+    init(_ name: String, in host: LabHost) throws {
+        let raw = try host.namespace.run { () throws(KernelError) in
             let device = OwnedDescriptor(try check("open", "/dev/net/tun", clinux_tun_open_device()))
             try check("TUNSETIFF", name, unsafe name.withCString { unsafe clinux_tun_create(device.raw, $0) })
             try check("TUNSETOFFLOAD", name, clinux_tun_set_offloads(device.raw, UInt32(CLINUX_TUN_OFFLOADS_TCP)))
             return device.surrender()
         }
         descriptor = OwnedDescriptor(raw)
-        try command(["ip", "link", "set", name, "addrgenmode", "none", "up"], in: namespace)
+        try host.ip("link set \(name) addrgenmode none\nlink set \(name) up")
     }
 
     /// - Parameter header: a virtio_net_hdr; all zero says that the packet is complete and no super-packet.
-    func send(_ packet: Octets, header: Octets = Octets(repeating: 0, count: 10)) throws {
+    func send(_ packet: Octets, header: Octets = Octets(repeating: 0, count: 10)) {
         let frame = header + packet
         let written = unsafe write(descriptor.raw, frame, frame.count)
         #expect(written == frame.count)
@@ -46,9 +47,9 @@ final class Tun {
 final class UDPSocket {
     let descriptor: OwnedDescriptor
 
-    init(at address: String, _ port: UInt16, in namespace: Namespace) throws {
+    init(at address: String, _ port: UInt16, in host: LabHost) throws {
         let family = address.contains(":") ? AF_INET6 : AF_INET
-        let raw = try namespace.run { () throws(KernelError) in
+        let raw = try host.namespace.run { () throws(KernelError) in
             let number = socket(family, Int32(SOCK_DGRAM.rawValue), 0)
             let socket = OwnedDescriptor(try check("socket", address, number < 0 ? -errno : number))
             let bound = unsafe withSocketAddress(address, port) { unsafe bind(socket.raw, $0, $1) }
@@ -85,55 +86,32 @@ private func withSocketAddress(
     }
 }
 
-/// Whether tuns can be made here.
-let canMakeTuns = unsafe access("/dev/net/tun", R_OK | W_OK) == 0 && geteuid() == 0
-
-/// Runs a program to its end and expects success.
-func command(_ arguments: [String], in namespace: Namespace) throws {
-    let child = try ChildProcess(arguments, in: namespace)
-    let ending = child.wait(upTo: .seconds(10))
-    #expect(ending == .exited(0), "\(arguments.joined(separator: " ")): \(child.standardError)")
-}
-
-func interfaceIndex(_ name: String, in namespace: Namespace) throws -> Int32 {
-    try namespace.run { () throws(KernelError) in
-        let index = unsafe if_nametoindex(name)
-        return Int32(try check("if_nametoindex", name, index == 0 ? -errno : CInt(index)))
-    }
-}
-
+/// Attached and configured for a node's edges and ports, `fwd-in` and `fwd-out`.
 extension Steering {
-    /// Attached and configured for the interfaces `tailnet`, `vpn`, `fwd-in` and `fwd-out` of a namespace.
-    func open(in namespace: Namespace, ethernet: Bool) throws {
-        let places: [(Program, String)] = [
-            (.tailnetIngress, "tailnet"), (.vpnIngress, "vpn"), (.insidePortIngress, "fwd-in"),
-            (.outsidePortIngress, "fwd-out"),
-        ]
-        let index = try places.map { try interfaceIndex($0.1, in: namespace) }
+    func steer(_ node: Namespace, tailnet: String, vpn: String, exits: (v4: String, v6: String)) throws {
+        let names = [tailnet, vpn, "fwd-in", "fwd-out"]
+        let programs = zip([Program.tailnetIngress, .vpnIngress, .insidePortIngress, .outsidePortIngress], names).map {
+            (program($0), $1)
+        }
+        let links = try node.run { () throws(KernelError) in
+            let netlink = try Netlink()
+            var links: [Link] = []
+            for (program, name) in programs {
+                guard let link = try netlink.link(named: name) else {
+                    throw KernelError("RTM_GETLINK", .noSuchFileOrDirectory, name)
+                }
+                try netlink.addClsact(to: link)
+                let filter = Filter(program.name, .ingress, priority: 1, handle: 1)
+                try netlink.attach(filter, to: link, program: program.descriptor)
+                links.append(link)
+            }
+            return links
+        }
         configure(
             Ways(
-                tailnet: Edge(index: index[0], isEthernet: ethernet), vpn: Edge(index: index[1], isEthernet: ethernet),
-                insidePort: index[2], outsidePort: index[3], exitIPv4: address("203.0.113.5"),
-                exitIPv6: address("2001:db8:5::5")))
-        for (place, index) in zip(places, index) {
-            let descriptor = program(place.0).descriptor
-            try namespace.run { () throws(KernelError) in
-                try attachToIngress(descriptor, of: index, named: place.1)
-            }
-        }
+                tailnet: Edge(index: links[0].index, isEthernet: links[0].isEthernet),
+                vpn: Edge(index: links[1].index, isEthernet: links[1].isEthernet), insidePort: links[2].index,
+                outsidePort: links[3].index, exitIPv4: IPAddress(exits.v4),
+                exitIPv6: IPAddress(exits.v6)))
     }
-
-    func count(of verdict: String) throws -> UInt64? { try verdicts().first { $0.name == verdict }?.packets }
-}
-
-private func attachToIngress(_ descriptor: CInt, of index: Int32, named name: String) throws(KernelError) {
-    var hook = bpf_tc_hook()
-    hook.sz = MemoryLayout<bpf_tc_hook>.size
-    hook.ifindex = index
-    hook.attach_point = BPF_TC_INGRESS
-    try check("RTM_NEWQDISC", name, unsafe bpf_tc_hook_create(&hook))
-    var options = bpf_tc_opts()
-    options.sz = MemoryLayout<bpf_tc_opts>.size
-    options.prog_fd = descriptor
-    try check("RTM_NEWTFILTER", name, unsafe bpf_tc_attach(&hook, &options))
 }
