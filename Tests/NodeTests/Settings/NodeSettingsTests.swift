@@ -37,7 +37,7 @@ struct NodeSettingsTests {
             ("binding_ports", "80-90"), ("binding_ports", "2000"), ("binding_ports", "3000-2000"),
             ("binding_ports", "2000-70000"), ("binding_ports", "2000-3000-4000"), ("binding_ports", "-"),
             ("binding_ports", "2000-"), ("binding_ports", ""),
-            ("local", "10.0.0.0"), ("local", "10.0.0.0/33"), ("local", "10.0.0/8"), ("local", "fd00::/129"),
+            ("local", "10.0.0.1/8"), ("local", "10.0.0.0/33"), ("local", "10.0.0/8"), ("local", "fd00::/129"),
             ("local", "10.0.0.0/8,"), ("local", "10.0.0.0/8,,fd00::/8"), ("local", "10.0.0.0/-1"),
             ("local", "host/24"),
             ("control_socket", "relative.sock"), ("control_socket", ""), ("control_socket", "/run/"),
@@ -68,7 +68,7 @@ struct NodeSettingsTests {
     func rangeEnds() throws {
         for (key, text) in [
             ("flows", "1024"), ("flows", "1048576"), ("binding-ports", "1024-1024"), ("tailnet", "fifteen-octets-"),
-            ("local", ""), ("local", "0.0.0.0/0,::/0,10.1.2.3/32"),
+            ("local", ""), ("local", "0.0.0.0/0,::/0,10.1.2.3"),
         ] {
             #expect(throws: Never.self) { try NodeSettings(Spec(flags: [key: text])) }
         }
