@@ -142,8 +142,14 @@ extension Fixture {
         bf 00 01 bb  00 00 00 02                             48896 > 443
         """)
 
+    // Options that end badly are nobody's reason to refuse a packet; whoever looks for the MSS must stop in time.
+    static let tcp6OptionCut = tcp6Syn.with([0x01, 0x01, 0x01, 0x02], at: 60, name: "tcp6_option_cut")
+    static let tcp6OptionEmpty = tcp6Syn.with([0x08, 0x00, 0x01, 0x01], at: 60, name: "tcp6_option_empty")
+    static let tcp6OptionPastEnd = tcp6Syn.with([0x01, 0x01, 0x02, 0x04], at: 60, name: "tcp6_option_past_end")
+
     static let v6: [Fixture] = [
         .tcp6Syn, .udp6, .udp6Options, .udp6FirstFragment, .udp6LaterFragment, .udp6AtomicFragment,
         .tcp6Authenticated, .tcp6Routed, .nothing6, .icmp6EchoRequest, .icmp6EchoReply, .icmp6PacketTooBig,
+        .tcp6OptionCut, .tcp6OptionEmpty, .tcp6OptionPastEnd,
     ]
 }
