@@ -78,7 +78,7 @@ struct ReportTests {
     @Test(
         "A request survives the wire",
         arguments: [
-            ControlRequest.status, .flows(top: 1, addresses: .masked), .flows(top: 1_000, addresses: .revealed),
+            ControlRequest.status, .stop, .flows(top: 1, addresses: .masked), .flows(top: 1_000, addresses: .revealed),
         ])
     func request(request: ControlRequest) throws {
         #expect(try ControlRequest(line: request.line) == request)
