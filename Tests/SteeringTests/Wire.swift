@@ -21,7 +21,9 @@ final class Tun {
             return device.surrender()
         }
         descriptor = OwnedDescriptor(raw)
-        try host.ip("link set \(name) addrgenmode none\nlink set \(name) up")
+        // Or its own listener reports and router solicitations would be read where packets are expected.
+        try host.set("net/ipv6/conf/\(name)/disable_ipv6", to: "1")
+        try host.ip("link set \(name) up")
     }
 
     /// - Parameter header: a virtio_net_hdr; all zero says that the packet is complete and no super-packet.
@@ -31,8 +33,7 @@ final class Tun {
         #expect(written == frame.count)
     }
 
-    /// The next IP packet and its virtio_net_hdr; nil after a second without one. What the namespace's own stack has to
-    /// say on a new interface (router solicitations, MLD) is not waited for: the devices are silent.
+    /// The next packet and its virtio_net_hdr; nil when none comes in time.
     func receive(within milliseconds: CInt = 1000) -> (header: Octets, packet: Octets)? {
         var readable = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
         guard unsafe poll(&readable, 1, milliseconds) == 1 else { return nil }
