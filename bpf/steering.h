@@ -14,8 +14,9 @@ struct steering_address {
     __be32 words[4];
 };
 
-/* An interface that we attach to and do not own. An Ethernet one carries a link-layer header, an L3 one (tun, WireGuard)
-   begins with the IP header. The kind outlives a closed index, because what is kept local still has to be read. */
+/* An interface that we attach to and do not own. Packets of an Ethernet one begin with the link-layer header, those
+   of an L3 one (tun, WireGuard) with the IP header. The kind outlives a closed index: what is kept local is still
+   read. */
 struct steering_edge {
     __u32 index;
     __u32 is_ethernet;

@@ -37,9 +37,8 @@ int tailnet_ingress(struct __sk_buff *skb)
 {
     struct steering_prefix destination;
 
-    if (!is_ip(skb))
-        return conclude(verdict_tailnet_to_host, TC_ACT_OK);
-    if (ways.tailnet.is_ethernet && skb->pkt_type != PACKET_HOST)
+    /* The kernel forwards nothing that the link did not address to this host; on L3 edges everything is. */
+    if (!is_ip(skb) || skb->pkt_type != PACKET_HOST)
         return conclude(verdict_tailnet_to_host, TC_ACT_OK);
     if (!read_destination(skb, network_offset(&ways.tailnet), &destination.address))
         return conclude(verdict_tailnet_malformed, TC_ACT_SHOT);

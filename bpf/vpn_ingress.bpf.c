@@ -35,10 +35,11 @@ static __always_inline bool is_live_port(__u8 protocol, __be16 port)
 }
 
 /*
- * A live ICMP query is a word in an open-addressed table: its fingerprint, in one of the eight slots from the one it names
- * on, wrapping. Zero is an empty slot. Two queries may share a fingerprint: then the host loses an answer once in 2^64.
- * The writer computes the same (LiveBindings in Sources/DataPlane), with 1 in place of a fingerprint of zero; here that one
- * is never found, for without CAP_PERFMON the verifier refuses a table index that is a constant on one of two paths.
+ * A live ICMP query is a word in an open-addressed table: its fingerprint, in one of the eight slots from the one that
+ * it names, wrapping. Zero is an empty slot. Two queries may share a fingerprint: the host then loses an answer, once in
+ * 2^64. The writer computes the same (LiveBindings in Sources/DataPlane), with 1 in place of a fingerprint of zero. Here
+ * that one is never found: without CAP_PERFMON the verifier refuses a table index that is a constant on one of two
+ * paths.
  */
 enum { QUERY_PROBES = 8 };
 

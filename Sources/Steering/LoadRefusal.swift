@@ -16,8 +16,8 @@ package struct LoadRefusal: Error, CustomStringConvertible {
     }
 }
 
-/// Where the kernel explains a refused program. Kernels before 6.4 refuse with ENOSPC what does not fit, hence the size;
-/// pages that are never written cost nothing.
+/// Where the kernel explains a refused program. Kernels before 6.4 refuse with ENOSPC what does not fit, hence the
+/// size; pages that are never written cost nothing.
 @safe struct VerifierLog: ~Copyable {
     static let capacity = 1 << 20
     private static let linesOfUse = 12

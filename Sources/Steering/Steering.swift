@@ -38,12 +38,13 @@ import Synchronization
     /// What to attach, and where: to the ingress of the interface that the name says.
     package func program(_ program: Program) -> (descriptor: CInt, name: String) {
         let programs = unsafe skeleton.pointee.progs
-        let loaded = switch program {
-        case .tailnetIngress: unsafe programs.tailnet_ingress
-        case .vpnIngress: unsafe programs.vpn_ingress
-        case .insidePortIngress: unsafe programs.inside_port_ingress
-        case .outsidePortIngress: unsafe programs.outside_port_ingress
-        }
+        let loaded =
+            switch program {
+            case .tailnetIngress: unsafe programs.tailnet_ingress
+            case .vpnIngress: unsafe programs.vpn_ingress
+            case .insidePortIngress: unsafe programs.inside_port_ingress
+            case .outsidePortIngress: unsafe programs.outside_port_ingress
+            }
         return unsafe (bpf_program__fd(loaded), String(cString: bpf_program__name(loaded)))
     }
 

@@ -13,7 +13,14 @@ enum EtherType: UInt16 {
 
 /// IANA protocol numbers, those that the tests need.
 enum Proto: UInt8 {
-    case hopByHop = 0, icmp = 1, tcp = 6, udp = 17, fragment = 44, icmpv6 = 58, destinationOptions = 60, sctp = 132
+    case hopByHop = 0
+    case icmp = 1
+    case tcp = 6
+    case udp = 17
+    case fragment = 44
+    case icmpv6 = 58
+    case destinationOptions = 60
+    case sctp = 132
 }
 
 /// The all-zero destination is the loopback device's own address, through which the kernel's test run sends.
@@ -39,8 +46,8 @@ func ipv6(_ source: String, _ destination: String, _ first: Proto, _ payload: Oc
     [0x60, 0, 0, 0] + big(UInt16(payload.count)) + [first.rawValue, 64] + octets(source) + octets(destination) + payload
 }
 
-/// Eight octets of padding (RFC 8200 section 4.2: PadN of six).
-func padding(before next: Proto) -> Octets { [next.rawValue, 0, 1, 4, 0, 0, 0, 0] }
+/// An options header of sixteen octets that holds nothing but padding (RFC 8200 section 4.2: PadN).
+func padding(before next: Proto) -> Octets { [next.rawValue, 1, 1, 12] + Octets(repeating: 0, count: 12) }
 
 func fragmentHeader(before next: Proto, id: UInt32, offset: UInt16 = 0, more: Bool = false) -> Octets {
     [next.rawValue, 0] + big(offset | (more ? 1 : 0)) + big(UInt16(id >> 16)) + big(UInt16(truncatingIfNeeded: id))
@@ -69,8 +76,8 @@ func datagram(_ source: String, _ destination: String, _ from: UInt16, _ to: UIn
         ? ipv6(source, destination, .udp, segment) : ipv4(source, destination, .udp, segment)
 }
 
-/// A TCP super-packet as a stack hands it to an offloading device: the checksum field holds the pseudo-header's sum, and
-/// the virtio_net_hdr says how to finish and where to cut.
+/// A TCP super-packet as a stack hands it to an offloading device: the checksum field holds the pseudo-header's sum,
+/// and the virtio_net_hdr says how to finish and where to cut.
 func superPacket(
     _ source: String, _ destination: String, to port: UInt16 = 443, payload: Int
 ) -> (header: Octets, packet: Octets) {
@@ -102,7 +109,8 @@ func sourceAndDestination(of packet: Octets) -> [Octets] {
 
 func octets(_ address: String) -> Octets {
     guard let address = IPAddress(address) else { preconditionFailure("\(address) is no address") }
-    return (0..<16).map { UInt8(truncatingIfNeeded: address.bits >> UInt128(120 - 8 * $0)) }.suffix(address.isV4 ? 4 : 16)
+    let all = (0..<16).map { UInt8(truncatingIfNeeded: address.bits >> UInt128(120 - 8 * $0)) }
+    return all.suffix(address.isV4 ? 4 : 16)
 }
 
 func big(_ number: UInt16) -> Octets { [UInt8(number >> 8), UInt8(number & 0xff)] }

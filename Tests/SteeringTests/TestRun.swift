@@ -8,7 +8,11 @@ import SystemPackage
 @testable import Steering
 
 /// What a tc program may answer, by the kernel's numbers (<linux/pkt_cls.h>).
-enum Action: UInt32 { case pass = 0, drop = 2, redirect = 7 }
+enum Action: UInt32 {
+    case pass = 0
+    case drop = 2
+    case redirect = 7
+}
 
 /// What became of one packet: the program's answer, and the one counter that rose.
 struct Outcome: Equatable, CustomStringConvertible {
@@ -51,7 +55,8 @@ extension Steering {
     borrowing func bindings() -> LiveBindings {
         let memory = unsafe liveBindings
         return unsafe LiveBindings(
-            tcpPorts: memory.tcpPorts, udpPorts: memory.udpPorts, queries: memory.queries, queryCount: memory.queryCount)
+            tcpPorts: memory.tcpPorts, udpPorts: memory.udpPorts, queries: memory.queries, queryCount: memory.queryCount
+        )
     }
 
     func count(of verdict: String) throws -> UInt64? { try verdicts().first { $0.name == verdict }?.packets }

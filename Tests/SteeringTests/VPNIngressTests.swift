@@ -88,12 +88,16 @@ private let host = Outcome.passed("vpn_to_host")
 
         ("UDP v6, too big", quoting6(2, ipv6(exit6, remote6, .udp, udp(30000, 53))), ours),
         ("TCP v6", quoting6(1, ipv6(exit6, remote6, .tcp, tcp(20000, 443))), ours),
-        ("behind an extension header", quoting6(1, ipv6(exit6, remote6, .hopByHop, padding(before: .udp) + udp(30000, 53))), ours),
+        (
+            "behind an extension header",
+            quoting6(1, ipv6(exit6, remote6, .hopByHop, padding(before: .udp) + udp(30000, 53))), ours
+        ),
         ("an echo request v6", quoting6(1, ipv6(exit6, remote6, .icmpv6, icmp(128, id: 77))), ours),
         ("a dead port v6", quoting6(1, ipv6(exit6, remote6, .udp, udp(30001, 53))), host),
         (
             "a first fragment v6",
-            quoting6(1, ipv6(exit6, remote6, .fragment, fragmentHeader(before: .udp, id: 5, more: true) + udp(30000, 53))),
+            quoting6(
+                1, ipv6(exit6, remote6, .fragment, fragmentHeader(before: .udp, id: 5, more: true) + udp(30000, 53))),
             ours
         ),
     ]
@@ -164,7 +168,9 @@ private let host = Outcome.passed("vpn_to_host")
     @Test func `a family without an exit address has no answers of ours`() throws {
         let steering = try Self.opened()
         steering.configure(
-            Ways(tailnet: crafted.tailnet, vpn: crafted.vpn, insidePort: 1, outsidePort: 1, exitIPv4: nil, exitIPv6: nil))
+            Ways(
+                tailnet: crafted.tailnet, vpn: crafted.vpn, insidePort: 1, outsidePort: 1, exitIPv4: nil, exitIPv6: nil)
+        )
         for packet in [
             ipv4(remote4, exit4, .udp, udp(53, 30000)), ipv4(remote4, "0.0.0.0", .udp, udp(53, 30000)),
             ipv6(remote6, exit6, .udp, udp(53, 30000)),

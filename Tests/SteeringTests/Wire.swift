@@ -61,7 +61,9 @@ final class UDPSocket {
     }
 
     func send(_ data: Octets, to address: String, _ port: UInt16) {
-        let sent = unsafe withSocketAddress(address, port) { unsafe sendto(descriptor.raw, data, data.count, 0, $0, $1) }
+        let sent = unsafe withSocketAddress(address, port) {
+            unsafe sendto(descriptor.raw, data, data.count, 0, $0, $1)
+        }
         #expect(sent == data.count)
     }
 

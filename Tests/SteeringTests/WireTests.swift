@@ -30,7 +30,8 @@ final class EthernetWireTests {
 
     private func steer() throws {
         try steering.keepLocal([lab.nodeAddress.v4, lab.nodeAddress.v6].compactMap { IPPrefix($0) })
-        try steering.steer(lab.node.namespace, tailnet: lab.tailnetEdge, vpn: lab.vpnEdge,
+        try steering.steer(
+            lab.node.namespace, tailnet: lab.tailnetEdge, vpn: lab.vpnEdge,
             exits: (lab.exitAddress.v4, lab.exitAddress.v6))
     }
 
@@ -155,7 +156,9 @@ final class L3WireTests {
     }
 
     /// Octet for octet, and to be finished and cut as it was. The kernel's own idea of the header length may differ.
-    private func isWhole(_ received: (header: Octets, packet: Octets)?, _ sent: (header: Octets, packet: Octets)) -> Bool {
+    private func isWhole(_ received: (header: Octets, packet: Octets)?, _ sent: (header: Octets, packet: Octets))
+        -> Bool
+    {
         guard let received else { return false }
         return received.packet == sent.packet && received.header[0..<2] == sent.header[0..<2]
             && received.header[4...] == sent.header[4...]
