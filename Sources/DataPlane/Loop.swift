@@ -24,14 +24,14 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     private static var batchRows: Int { 64 }
     private static var batchOctets: Int { 512 * 1024 }
 
-    private var io: IO
+    private(set) var io: IO
     private var inside: Port
     private var outside: Port
     private var nat: NAT
     private var rows: Slab<Row>
     private var rowCount = 0
     private var segmentation: Segmentation
-    private var statistics = Statistics()
+    package private(set) var statistics = Statistics()
     private var clock: LoopClock
     private let inquiries: Inquiries
 

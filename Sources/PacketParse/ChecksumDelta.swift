@@ -2,27 +2,27 @@
 ///
 /// Collected once per flow, applied to every packet of it: `inverse` serves the other direction. Words are the values
 /// that the octets spell in network order.
-package struct ChecksumDelta: Sendable, BitwiseCopyable {
+public struct ChecksumDelta: Sendable, BitwiseCopyable {
     /// The one's complement sum of every new word and of every old word's complement.
-    package var raw: UInt16
+    public var raw: UInt16
 
-    @inline(__always)
-    package init() { raw = 0 }
+    @inlinable @inline(__always)
+    public init() { raw = 0 }
 
-    @inline(__always)
-    package mutating func replace(_ old: UInt16, with new: UInt16) {
+    @inlinable @inline(__always)
+    public mutating func replace(_ old: UInt16, with new: UInt16) {
         raw = InternetChecksum.fold(UInt64(raw) &+ UInt64(~old) &+ UInt64(new))
     }
 
     /// IPv4 needs no case of its own: the mapped prefixes of old and new cancel out.
-    @inline(__always)
-    package mutating func replace(_ old: IPAddress, with new: IPAddress) {
+    @inlinable @inline(__always)
+    public mutating func replace(_ old: IPAddress, with new: IPAddress) {
         replace(InternetChecksum.fold(old), with: InternetChecksum.fold(new))
     }
 
     /// The delta of the way back, from the new words to the old.
-    @inline(__always)
-    package var inverse: ChecksumDelta {
+    @inlinable @inline(__always)
+    public var inverse: ChecksumDelta {
         var back = self
         back.raw = ~raw
         return back
@@ -32,8 +32,8 @@ package struct ChecksumDelta: Sendable, BitwiseCopyable {
     ///
     /// The same as computing it anew, unless all that it covers became zero. Only an ICMPv4 echo reply can be that,
     /// with identifier, sequence and data of nothing but zeros.
-    @inline(__always)
-    package func applied(toComplete checksum: UInt16) -> UInt16 {
+    @inlinable @inline(__always)
+    public func applied(toComplete checksum: UInt16) -> UInt16 {
         ~InternetChecksum.fold(UInt64(~checksum) &+ UInt64(raw))
     }
 
@@ -41,15 +41,15 @@ package struct ChecksumDelta: Sendable, BitwiseCopyable {
     ///
     /// That is what virtio's `needsChecksum` leaves in a packet. Whoever completes the sum will see the ports himself:
     /// such a delta must hold the addresses and nothing else.
-    @inline(__always)
-    package func applied(toPartial sum: UInt16) -> UInt16 {
+    @inlinable @inline(__always)
+    public func applied(toPartial sum: UInt16) -> UInt16 {
         InternetChecksum.fold(UInt64(sum) &+ UInt64(raw))
     }
 
     /// Brings a complete UDP checksum up to date: zero means that there is none and stays, a computed zero becomes
     /// 0xffff (RFC 768).
-    @inline(__always)
-    package func applied(toUDP checksum: UInt16) -> UInt16 {
+    @inlinable @inline(__always)
+    public func applied(toUDP checksum: UInt16) -> UInt16 {
         guard checksum != 0 else { return 0 }
         let updated = applied(toComplete: checksum)
         return updated == 0 ? 0xffff : updated

@@ -2,44 +2,44 @@
 ///
 /// IPv4 is kept in mapped form (::ffff:a.b.c.d), so a flow table or a filter needs no second copy for the second
 /// family. The parser refuses IPv6 packets that carry mapped addresses, hence the two can never be confused.
-package struct IPAddress: Hashable, Sendable, BitwiseCopyable {
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// The sixteen octets in network order, as a number.
-    package let bits: UInt128
+    public let bits: UInt128
 
     @inline(__always)
-    package init(bits: UInt128) { self.bits = bits }
+    public init(bits: UInt128) { self.bits = bits }
 
     @inline(__always)
-    package init(v4: UInt32) { bits = 0xffff_0000_0000 | UInt128(v4) }
+    public init(v4: UInt32) { bits = 0xffff_0000_0000 | UInt128(v4) }
 
     @inline(__always)
-    package static func == (left: IPAddress, right: IPAddress) -> Bool { left.bits == right.bits }
+    public static func == (left: IPAddress, right: IPAddress) -> Bool { left.bits == right.bits }
 
     @inline(__always)
-    package var isV4: Bool { bits >> 32 == 0xffff }
+    public var isV4: Bool { bits >> 32 == 0xffff }
 
     /// The four octets of an IPv4 address as a number; meaningless for IPv6.
     @inline(__always)
-    package var v4: UInt32 { UInt32(truncatingIfNeeded: bits) }
+    public var v4: UInt32 { UInt32(truncatingIfNeeded: bits) }
 }
 
 /// What an address is for, as far as a router must know (RFC 6890, RFC 4291 section 2.4).
 extension IPAddress {
     /// `::`, the address of nobody in particular.
-    package static var unspecified: IPAddress { IPAddress(bits: 0) }
+    public static var unspecified: IPAddress { IPAddress(bits: 0) }
 
     /// `::` or 0.0.0.0.
-    package var isUnspecified: Bool { bits == 0 || (isV4 && v4 == 0) }
+    public var isUnspecified: Bool { bits == 0 || (isV4 && v4 == 0) }
 
     /// `::1` or 127.0.0.0/8.
-    package var isLoopback: Bool { bits == 1 || (isV4 && v4 >> 24 == 127) }
+    public var isLoopback: Bool { bits == 1 || (isV4 && v4 >> 24 == 127) }
 
     /// ff00::/8 or 224.0.0.0/4.
-    package var isMulticast: Bool { bits >> 120 == 0xff || (isV4 && v4 >> 28 == 0xe) }
+    public var isMulticast: Bool { bits >> 120 == 0xff || (isV4 && v4 >> 28 == 0xe) }
 
     /// fe80::/10 or 169.254.0.0/16.
-    package var isLinkLocal: Bool { bits >> 118 == 0x3fa || (isV4 && v4 >> 16 == 0xa9fe) }
+    public var isLinkLocal: Bool { bits >> 118 == 0x3fa || (isV4 && v4 >> 16 == 0xa9fe) }
 
     /// 255.255.255.255.
-    package var isLimitedBroadcast: Bool { isV4 && v4 == .max }
+    public var isLimitedBroadcast: Bool { isV4 && v4 == .max }
 }

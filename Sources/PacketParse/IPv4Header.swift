@@ -1,17 +1,17 @@
 /// An IPv4 header over octets that were checked once (RFC 791).
 ///
 /// What exists has a header of at least 20 octets, all of them inside the span, and a total length that covers it.
-package struct IPv4Header: ~Escapable {
+public struct IPv4Header: ~Escapable {
     private let bytes: RawSpan
 
     /// Where fields lie, in octets.
-    package enum Field {
-        package static var typeOfService: Int { 1 }
-        package static var totalLength: Int { 2 }
-        package static var timeToLive: Int { 8 }
-        package static var headerChecksum: Int { 10 }
-        package static var source: Int { 12 }
-        package static var destination: Int { 16 }
+    public enum Field {
+        public static var typeOfService: Int { 1 }
+        public static var totalLength: Int { 2 }
+        public static var timeToLive: Int { 8 }
+        public static var headerChecksum: Int { 10 }
+        public static var source: Int { 12 }
+        public static var destination: Int { 16 }
     }
 
     /// `bytes` begin with the header and are not empty.

@@ -1,16 +1,16 @@
 /// An IPv6 header over octets that were checked once (RFC 8200 section 3): all 40 octets are inside the span.
-package struct IPv6Header: ~Escapable {
+public struct IPv6Header: ~Escapable {
     private let bytes: RawSpan
 
     /// Octets that the header takes, without extensions.
-    package static var size: Int { 40 }
+    public static var size: Int { 40 }
 
     /// Where fields lie, in octets.
-    package enum Field {
-        package static var payloadLength: Int { 4 }
-        package static var hopLimit: Int { 7 }
-        package static var source: Int { 8 }
-        package static var destination: Int { 24 }
+    public enum Field {
+        public static var payloadLength: Int { 4 }
+        public static var hopLimit: Int { 7 }
+        public static var source: Int { 8 }
+        public static var destination: Int { 24 }
     }
 
     @inline(__always) @_lifetime(copy bytes)

@@ -1,9 +1,9 @@
 /// The meaning of one packet, decoded once. Everything after the parser reads this and not the octets.
 ///
 /// The parser never looks past the transport header.
-package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
+public struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// A packet's place in a fragmented datagram.
-    package enum Fragment: UInt8, Sendable, BitwiseCopyable {
+    public enum Fragment: UInt8, Sendable, BitwiseCopyable {
         /// A datagram of its own. An IPv6 atomic fragment is one too (RFC 6946).
         case none
         /// The one with the transport header.
@@ -12,40 +12,41 @@ package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
         case later
     }
 
-    package private(set) var source = IPAddress.unspecified
-    package private(set) var destination = IPAddress.unspecified
+    public private(set) var source = IPAddress.unspecified
+    public private(set) var destination = IPAddress.unspecified
     /// Octets from the IP header's first to the transport header's first.
-    package private(set) var transportOffset = 0
+    public private(set) var transportOffset = 0
     /// The IP packet's own length. The octets may go on behind it (padding); in a quote they may end before.
-    package private(set) var totalLength = 0
+    public private(set) var totalLength = 0
     /// What the fragments of one datagram share, beside addresses (and in IPv4 the protocol). Zero if there are none.
-    package private(set) var fragmentIdentifier: UInt32 = 0
+    public private(set) var fragmentIdentifier: UInt32 = 0
     /// TCP's and UDP's; an echo request's identifier; else zero.
-    package private(set) var sourcePort: UInt16 = 0
+    public private(set) var sourcePort: UInt16 = 0
     /// TCP's and UDP's; an echo reply's identifier; else zero.
-    package private(set) var destinationPort: UInt16 = 0
-    package private(set) var transport = Transport.other
+    public private(set) var destinationPort: UInt16 = 0
+    public private(set) var transport = Transport.other
     /// As the header has it, for IPv6 the last one of the chain. Later IPv6 fragments may name another than the first.
-    package private(set) var protocolNumber: UInt8 = 0
-    package private(set) var hopLimit: UInt8 = 0
-    package private(set) var fragment = Fragment.none
+    public private(set) var protocolNumber: UInt8 = 0
+    public private(set) var hopLimit: UInt8 = 0
+    public private(set) var fragment = Fragment.none
     /// Empty for a quoted packet, which need not reach that far.
-    package private(set) var tcpFlags: TCPFlags = []
-    package private(set) var icmpType: UInt8 = 0
-    package private(set) var icmpCode: UInt8 = 0
+    public private(set) var tcpFlags: TCPFlags = []
+    public private(set) var icmpType: UInt8 = 0
+    public private(set) var icmpCode: UInt8 = 0
 
     /// Decodes a packet that begins with the first octet and is there as a whole.
-    package init(parsing bytes: RawSpan) throws(ParseError) { try decode(bytes, .whole) }
+    public init(parsing bytes: RawSpan) throws(ParseError) { try decode(bytes, .whole) }
 
     /// Decodes a packet that an ICMP error quotes. Of its transport eight octets suffice.
     ///
     /// Its checksum is not verified: the routers it passed need not have kept it right.
-    package init(quoted bytes: RawSpan) throws(ParseError) { try decode(bytes, .quoted) }
+    public init(quoted bytes: RawSpan) throws(ParseError) { try decode(bytes, .quoted) }
 
-    package var isV4: Bool { source.isV4 }
+    public var isV4: Bool { source.isV4 }
 
     /// A message about another packet, quoted from `quoteOffset` on (RFC 1122 section 3.2.2, RFC 4443 section 2.1).
-    package var isICMPError: Bool {
+    @inlinable @inline(__always)
+    public var isICMPError: Bool {
         switch transport {
         case .icmp where fragment != .later:
             icmpType == 3 || icmpType == 4 || icmpType == 5 || icmpType == 11 || icmpType == 12
@@ -55,7 +56,7 @@ package struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     }
 
     /// Where the quoted packet begins, from the IP header's first octet. Meant for ICMP errors only.
-    package var quoteOffset: Int { transportOffset &+ ICMPHeader.size }
+    public var quoteOffset: Int { transportOffset &+ ICMPHeader.size }
 }
 
 // MARK: - Decoding

@@ -1,5 +1,5 @@
 /// Why octets are not a packet that we would forward. Each is a drop reason of its own.
-package enum ParseError: UInt8, Error, CaseIterable, Sendable, BitwiseCopyable {
+public enum ParseError: UInt8, Error, CaseIterable, Sendable, BitwiseCopyable {
     /// The octets end before a header or a length that they announce.
     case truncated
     /// Neither 4 nor 6.
@@ -28,7 +28,7 @@ package enum ParseError: UInt8, Error, CaseIterable, Sendable, BitwiseCopyable {
     case badTransportHeader
 
     /// The name that statistics and scripts see. Never renamed.
-    package var name: StaticString {
+    public var name: StaticString {
         switch self {
         case .truncated: "truncated"
         case .badVersion: "bad_version"
