@@ -45,7 +45,7 @@ extension StatusReport {
             uniqueKeysWithValues: DropReason.all.map { ($0.name.description, statistics.dropped($0)) })
         do throws(KernelError) {
             // What the programs refused before it could reach us.
-            for verdict in try session.verdicts() where verdict.isDrop { drops[verdict.name] = verdict.packets }
+            drops.merge(try session.steeringDrops()) { $1 }
         } catch {
             throw Refusal(couldNot: "read the programs' counters", error)
         }

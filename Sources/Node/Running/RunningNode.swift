@@ -111,6 +111,7 @@ package final class RunningNode: Sendable {
                 "tailnet": "\(edges.tailnet.name)", "vpn": "\(edges.vpn.name)", "io": "\(session.choice.kind.rawValue)",
                 "io_reason": "\(session.ioReason(settings.io))",
             ])
+        ResidentMemory.forgetStart()
         _ = UnixSocket.wait(
             [(signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN)], milliseconds: -1)
         state.withLock { $0 = .stopping }

@@ -17,6 +17,8 @@ final class Session: Sendable {
     let inquiries: Inquiries
     private let steering: Mutex<Steering>
     private let thread: LoopThread
+    /// What the programs had counted when forwarding began: trial packets.
+    private let before: [VerdictCount]
 
     /// Makes everything and forwards from here on.
     ///
@@ -36,6 +38,8 @@ final class Session: Sendable {
         let (insideTakes, outsideTakes) = (inside.accepted(), outside.accepted())
         inside.degrade(to: outsideTakes)
         outside.degrade(to: insideTakes)
+
+        before = (try? steering.verdicts()) ?? []
 
         let attachment = Self.attachment(to: edges, steering)
         do throws(KernelError) {
@@ -75,9 +79,15 @@ final class Session: Sendable {
         try thread.join()
     }
 
-    /// Packets by what the programs decided, by name.
-    func verdicts() throws(KernelError) -> [VerdictCount] {
-        try steering.withLock { steering throws(KernelError) in try steering.verdicts() }
+    /// Packets that the programs dropped, by what they say of it.
+    func steeringDrops() throws(KernelError) -> [String: UInt64] {
+        let now = try steering.withLock { steering throws(KernelError) in try steering.verdicts() }
+        var drops: [String: UInt64] = [:]
+        for (index, verdict) in now.enumerated() where verdict.isDrop {
+            let earlier = index < before.count ? before[index].packets : 0
+            drops[verdict.name] = verdict.packets - earlier
+        }
+        return drops
     }
 }
 
