@@ -53,7 +53,7 @@ extension BenchReport.Scenario {
             })
     }
 
-    fileprivate var text: String {
+    var text: String {
         let heading = ["variant", "median", "low", "high", "of kernel", "cpu s", "rounds"]
         let rows = variants.sorted { $0.key < $1.key }.map { name, figure in
             [name] + [figure.median, figure.low, figure.high].map { decimalText($0, places: 3) }
@@ -72,18 +72,5 @@ extension BenchReport.Figure {
         high = values.high
         rounds = values.rounds
         cpuSeconds = processorSeconds?.median
-    }
-}
-
-/// How this program was compiled. A debug build checks and counts so much that its speed says nothing.
-enum Build: String, Codable {
-    case debug, release
-
-    static var this: Build {
-        #if DEBUG
-            .debug
-        #else
-            .release
-        #endif
     }
 }

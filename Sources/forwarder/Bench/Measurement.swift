@@ -5,6 +5,10 @@ struct Measurement {
     let scenario: Scenario
     let figures: [(variant: Variant, values: Spread, processorSeconds: Spread?)]
 
+    func spread(of variant: Variant) -> Spread? { figures.first { $0.variant == variant }?.values }
+}
+
+extension Measurement {
     /// - Parameters:
     ///   - variants: other than the scenario's own.
     ///   - told: hears of each figure as it comes.
@@ -25,6 +29,4 @@ struct Measurement {
             return (variant, Spread(samples.map(\.value)), used.isEmpty ? nil : Spread(used))
         }
     }
-
-    func spread(of variant: Variant) -> Spread? { figures.first { $0.variant == variant }?.values }
 }

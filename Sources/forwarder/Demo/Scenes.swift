@@ -6,7 +6,7 @@ func playDemo(bytes: Int) throws(LabFailure) -> DemoReport {
     Output.say("scene 1 of 3: a client, a node, an internet, and \(bytesText(UInt64(bytes))) to carry")
     let plain = try playPlainEdges(bytes: bytes)
     Output.say("scene 2 of 3: the same way, forwarded by the kernel and by us in turns")
-    let speeds = try playBesideTheKernel(plain.status.io)
+    let speeds = attempt { () throws(LabFailure) in try playBesideTheKernel(plain.status.io) }
     Output.say("scene 3 of 3: a WireGuard tunnel on both sides, a provider in between")
     let (exits, wireGuard) = try playWireGuard(bytes: bytes / 10)
     return DemoReport(plain: plain, wireGuard: wireGuard, exits: exits, speeds: speeds)
@@ -49,7 +49,9 @@ struct Carried {
     let isWholeOverIPv6: Bool
     let status: StatusReport
     let busiest: [FlowsReport.Flow]
+}
 
+extension Carried {
     fileprivate init(_ bytes: Int, through forwarder: ForwarderProcess, in lab: any Lab) throws(LabFailure) {
         let half = (bytes + 1) / 2
         let up = transfer(.upload, half, in: lab, to: lab.internetAddress.v4)
@@ -92,7 +94,9 @@ struct Exits {
     }
 
     let v4, v6: Exit
+}
 
+extension Exits {
     fileprivate init(in lab: any Lab) throws(LabFailure) {
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
         v4 = Exit(expected: lab.seenAddress.v4, seen: addressSeen(at: lab.internetAddress.v4, from: lab.client))

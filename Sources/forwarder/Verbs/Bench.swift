@@ -28,9 +28,7 @@ struct Bench: ParsableCommand {
 
     func run() throws {
         let wanted = try Scenario.named(scenarios)
-        if Build.this == .debug {
-            Output.say("this is a debug build, whose speed says nothing: build with `swift build -c release`")
-        }
+        Build.warnIfSlow()
         let measurements = try inLab(couldNot: "measure") { () throws(LabFailure) in
             try wanted.map { scenario throws(LabFailure) in
                 try Measurement(of: scenario, rounds: rounds, seconds: seconds, told: Output.say)

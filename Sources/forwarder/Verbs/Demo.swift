@@ -19,6 +19,7 @@ struct Demo: ParsableCommand {
     }
 
     func run() throws {
+        Build.warnIfSlow()
         let report = try inLab(couldNot: "show the demo") { () throws(LabFailure) in try playDemo(bytes: bytes) }
         try Output.answer(report, in: answer.form)
         if !report.ok { throw BadAnswer() }
