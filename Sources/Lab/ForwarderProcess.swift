@@ -1,9 +1,10 @@
+internal import FoundationEssentials
 internal import Glibc
 package import LinuxSystem
 
 /// A forwarder that runs on a lab's node.
 package final class ForwarderProcess: Sendable {
-    private let executable: String
+    private let program: [String]
     private let node: LabHost
     package let child: ChildProcess
 
@@ -11,15 +12,16 @@ package final class ForwarderProcess: Sendable {
     ///
     /// - Parameters:
     ///   - executable: the path of the program.
-    ///   - arguments: flags of `forwarder run`.
+    ///   - arguments: flags of `forwarder run`. Settings that the person has in the environment are not passed on.
     ///   - capabilities: all it gets; by default the two it needs.
     package init(
         _ executable: String, on lab: any Lab, _ arguments: [String] = [],
         capabilities: Capabilities = [.netAdmin, .bpf]
     ) throws(LabFailure) {
-        self.executable = executable
+        let settings = ProcessInfo.processInfo.environment.keys.filter { $0.hasPrefix("FORWARDER_") }
+        program = ["env"] + settings.flatMap { ["-u", $0] } + [executable]
         node = lab.node
-        child = try lab.node.start([executable, "run"] + arguments, capabilities: capabilities)
+        child = try lab.node.start(program + ["run"] + arguments, capabilities: capabilities)
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(10)
         while !child.standardError.contains("forwarding") {
@@ -29,10 +31,23 @@ package final class ForwarderProcess: Sendable {
         }
     }
 
-    /// The answer of a verb that is run beside it.
-    package func ask(_ arguments: [String]) throws(LabFailure) -> String { try node.run([executable] + arguments) }
+    /// The answer of a verb that is run beside it, or after it.
+    package func ask(_ arguments: [String]) throws(LabFailure) -> String { try node.run(program + arguments) }
 
-    /// Ends it with SIGTERM.
+    /// Processor time it has used so far, its share of the kernel's work included; the kernel counts in hundredths.
+    package func processorSeconds() throws(LabFailure) -> Double {
+        let path = "/proc/\(child.processIdentifier)/stat"
+        let stat = try toward("read \(path)") { () throws(KernelError) in try contents(of: path) }
+        // The second field is a name, in parentheses, that may hold anything. The 14th and 15th are ticks in user and
+        // in kernel mode (proc_pid_stat(5)).
+        let fields = (stat.split(separator: ")").last ?? "").split(separator: " ")
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
+            throw LabFailure(couldNot: "read \(path)", because: "it says \(stat)")
+        }
+        return (user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
+    }
+
+    /// Ends it with SIGTERM. What it attached stays, closed, until the verb `down`.
     @discardableResult
     package func stop() -> ChildProcess.Ending? { child.terminate() }
 }

@@ -5,7 +5,7 @@ package struct LabFailure: Error, CustomStringConvertible {
     package let couldNot: String
     package let because: String
 
-    init(couldNot: String, because: String) {
+    package init(couldNot: String, because: String) {
         self.couldNot = couldNot
         self.because = because
     }

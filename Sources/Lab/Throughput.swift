@@ -33,6 +33,9 @@ package struct Throughput: Sendable {
         } catch {
             throw LabFailure(couldNot: "read iperf3's report", because: "\(error)")
         }
+        guard gigabitsPerSecond > 0 else {
+            throw LabFailure(couldNot: "measure from \(client.name) to \(server.name)", because: "nothing arrived")
+        }
     }
 }
 

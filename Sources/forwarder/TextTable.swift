@@ -1,11 +1,11 @@
 /// Columns as wide as their widest cell, two blanks between them. A column whose cells under the first row are all
-/// numbers is set to the right.
+/// numbers, or empty, is set to the right.
 func textTable(_ rows: [[String]]) -> String {
     let columns = (rows.first ?? []).indices.map { column in
         let cells = rows.map { $0[column] }
         return (
             width: cells.map(\.count).max() ?? 0,
-            isNumeric: cells.count > 1 && cells.dropFirst().allSatisfy { $0.first?.isNumber ?? false }
+            isNumeric: cells.count > 1 && cells.dropFirst().allSatisfy { $0.first?.isNumber ?? true }
         )
     }
     return rows.map { row in
@@ -38,4 +38,15 @@ func durationText(seconds: Int) -> String {
     case 60...: return "\(seconds / 60) min \(seconds % 60) s"
     default: return "\(seconds) s"
     }
+}
+
+/// A number with so many places behind the point, rounded.
+func decimalText(_ value: Double, places: Int) -> String {
+    let scale = (0..<places).reduce(1.0) { scale, _ in scale * 10 }
+    // What no figure of ours reaches is told as the bound instead of trapping.
+    let scaled = Int64(max(-9e17, min(9e17, (abs(value) * scale).rounded())))
+    let digits = "\(scaled)"
+    let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
+    let sign = value < 0 && scaled != 0 ? "-" : ""
+    return sign + padded.dropLast(places) + (places == 0 ? "" : "." + padded.suffix(places))
 }

@@ -47,7 +47,7 @@ extension FlowsReport: Answer {
         return (rows.isEmpty ? "" : textTable([heading] + rows) + "\n") + summary + "\n"
     }
 
-    private static func endpoint(_ address: String, _ port: UInt16?) -> String {
+    static func endpoint(_ address: String, _ port: UInt16?) -> String {
         let port = port.map(String.init) ?? "*"
         return address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
     }

@@ -1,0 +1,52 @@
+import Lab
+
+/// Something that is measured, alike for every variant.
+///
+/// To add one: a file beside `TCPScenarios.swift` with its value, and the value's name in `all`.
+struct Scenario: Sendable {
+    enum Better: String, Codable { case higher, lower }
+
+    let name: String
+    let unit: String
+    let better: Better
+    let lab: LabKind
+    let variants: [Variant]
+    /// Takes so many seconds, on a lab whose node forwards by then, and answers in the unit.
+    let measure: @Sendable (_ lab: any Lab, _ seconds: Int) throws(LabFailure) -> Double
+
+    static let all = [tcpBulk, tcpWireGuard]
+}
+
+/// Who forwards while something is measured. The raw values are the names in `bench --json`.
+enum Variant: String, Sendable {
+    /// The kernel's routing and bare nftables masquerade: what the others are compared to.
+    case kernel
+    /// Ours, with this packet I/O.
+    case uring, poll
+
+    struct Sample {
+        let value: Double
+        /// What the forwarder used meanwhile; the kernel's own forwarding is charged to whoever sends.
+        let processorSeconds: Double?
+    }
+
+    /// Forwards on the lab's node while the body measures, and leaves the node as it was.
+    func forward(
+        in lab: any Lab, _ body: (any Lab) throws(LabFailure) -> Double
+    ) throws(LabFailure) -> Sample {
+        switch self {
+        case .kernel:
+            try lab.enableKernelRouting()
+            let value = try body(lab)
+            try lab.disableKernelRouting()
+            return Sample(value: value, processorSeconds: nil)
+        case .uring, .poll:
+            let forwarder = try ForwarderProcess(on: lab, ["--io", rawValue])
+            let before = try forwarder.processorSeconds()
+            let value = try body(lab)
+            let used = try forwarder.processorSeconds() - before
+            try forwarder.giveBack()
+            return Sample(value: value, processorSeconds: used)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import Node
+
+/// What `forwarder demo` answers.
+struct DemoReport: Answer {
+    var schema = "forwarder.demo/1"
+    /// Everything arrived whole and was seen with the exit address, over IPv4 and over IPv6. Speed does not matter to it.
+    let ok: Bool
+    let io: StatusReport.IO
+    /// Through WireGuard. What was seen is empty where nothing came through, and lists all where TCP and UDP differ.
+    let exitAddressExpected, exitAddressSeen: String
+    let exitAddressV6Expected, exitAddressV6Seen: String
+    let ipv6Ok: Bool
+    /// Proven by hash, of which so many through WireGuard.
+    let bytes, wireguardBytes: UInt64
+    let sha256Match: Bool
+    /// Between plain edges; 0 where it could not be measured.
+    let tcpGbitPerS, kernelTcpGbitPerS: Double
+    /// Opened in all.
+    let flows: UInt64
+    /// The busiest of them, masked.
+    let busiest: [FlowsReport.Flow]
+    let drops: [String: UInt64]
+
+    init(plain: Carried, wireGuard: Carried, exits: Exits, speeds: Speeds?) {
+        let whole = plain.isWhole && wireGuard.isWhole
+        ok = whole && exits.v4.isRight && exits.v6.isRight && speeds != nil
+        io = plain.status.io
+        exitAddressExpected = exits.v4.expected
+        exitAddressSeen = exits.v4.seen
+        exitAddressV6Expected = exits.v6.expected
+        exitAddressV6Seen = exits.v6.seen
+        ipv6Ok = exits.v6.isRight && plain.isWholeOverIPv6 && wireGuard.isWholeOverIPv6
+        wireguardBytes = wireGuard.bytes
+        bytes = plain.bytes + wireGuard.bytes
+        sha256Match = whole
+        tcpGbitPerS = speeds?.ours ?? 0
+        kernelTcpGbitPerS = speeds?.kernel ?? 0
+        flows = plain.status.flows.opened + wireGuard.status.flows.opened
+        busiest = wireGuard.busiest
+        drops = plain.status.drops.merging(wireGuard.status.drops, uniquingKeysWith: +)
+    }
+
+    var text: String {
+        let dropped = drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map { "\($0.value)  \($0.key)" }
+        let seen = [exitAddressSeen, exitAddressV6Seen].map { $0.isEmpty ? "none" : $0 }
+        let facts = textTable(
+            [
+                ["bytes moved", "\(bytesText(bytes)), \(bytesText(wireguardBytes)) of them through WireGuard"],
+                ["SHA-256", sha256Match ? "the same at both ends" : "NOT the same at both ends"],
+                ["exit address expected", "\(exitAddressExpected)  \(exitAddressV6Expected)"],
+                ["exit address seen", seen.joined(separator: "  ")],
+                ["TCP, forwarder", "\(decimalText(tcpGbitPerS, places: 1)) Gbit/s by \(io.rawValue)"],
+                ["TCP, kernel's routing", "\(decimalText(kernelTcpGbitPerS, places: 1)) Gbit/s with masquerade"],
+                ["flows", "\(flows)"],
+                ["packets dropped", dropped.first ?? "none"],
+            ] + dropped.dropFirst().map { ["", $0] })
+        let flows = textTable(
+            [["flow", "client", "remote", "state", "egress", "ingress"]]
+                + busiest.map { flow in
+                    [
+                        flow.transport, FlowsReport.endpoint(flow.client, flow.clientPort),
+                        FlowsReport.endpoint(flow.remote, flow.remotePort), flow.state,
+                        bytesText(flow.egressBytes), bytesText(flow.ingressBytes),
+                    ]
+                })
+        let verdict = ok ? "It works on this machine.\n" : "It does NOT work on this machine.\n"
+        return [facts, "The busiest flows, masked:\n" + flows, verdict].joined(separator: "\n")
+    }
+}

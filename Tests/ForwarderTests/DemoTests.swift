@@ -1,0 +1,111 @@
+import Foundation
+import Lab
+import Testing
+
+@testable import Node
+@testable import forwarder
+
+extension Trait where Self == ConditionTrait {
+    /// Skips with a sentence where the lab cannot be built.
+    static var labCanBeBuilt: Self {
+        .enabled(if: Prerequisite.missing.isEmpty, "the lab needs \(Prerequisite.missing.map(\.sentence))")
+    }
+}
+
+@Suite(.serialized) struct DemoTests {
+    @Test("a small demo is well, has every key that scripts read, and fits a terminal", .labCanBeBuilt)
+    func small() throws {
+        let ending = try Binary.run(
+            ["demo", "--json", "--bytes", "2000001"], environment: ["FORWARDER_TAILNET": "no0"])
+        #expect(ending.code == 0, "\(ending.err)")
+        let answer = try #require(ending.object)
+        #expect(answer["schema"] as? String == "forwarder.demo/1")
+        #expect(answer["ok"] as? Bool == true)
+        #expect(answer["io"] as? String == "uring" || answer["io"] as? String == "poll")
+        #expect(answer["exit_address_expected"] as? String == "198.51.100.1")
+        #expect(answer["exit_address_seen"] as? String == "198.51.100.1")
+        #expect(answer["exit_address_v6_seen"] as? String == "2001:db8:51::1")
+        #expect(answer["ipv6_ok"] as? Bool == true)
+        #expect(answer["sha256_match"] as? Bool == true)
+        // Both halves rounded up, twice.
+        #expect(answer["bytes"] as? Int == 2_200_002)
+        #expect(answer["wireguard_bytes"] as? Int == 200_000)
+        #expect(try #require(answer["tcp_gbit_per_s"] as? Double) > 0)
+        #expect(try #require(answer["kernel_tcp_gbit_per_s"] as? Double) > 0)
+        // A transfer up and one down in each lab, and over the second a question by TCP and UDP over IPv4 and IPv6.
+        #expect(answer["flows"] as? Int == 8)
+        #expect(answer["drops"] is [String: Int])
+        #expect(ending.err.contains("scene 3 of 3"))
+
+        let text = try DemoReport(json: Data(ending.out.utf8)).text
+        #expect(text.contains("It works"))
+        #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(text)")
+        #expect(!text.contains("203.0.113.10") && !text.contains("100.64.0.2"))
+    }
+
+    @Test("the demo is well only if all was whole, seen with the exit address in both versions, and measured")
+    func verdict() {
+        #expect(Self.report().ok)
+        #expect(!Self.report(plain: Self.carried(isWhole: false)).ok)
+        #expect(!Self.report(wireGuard: Self.carried(isWhole: false)).ok)
+        #expect(!Self.report(seen: "192.0.2.2").ok)
+        #expect(!Self.report(seen: "").ok)
+        #expect(!Self.report(seenV6: "2001:db8:2::2").ok)
+        #expect(!Self.report(seenV6: "2001:db8:2::2").ipv6Ok)
+        #expect(!Self.report(speeds: nil).ok)
+        let bad = Self.report(seen: "").text
+        #expect(bad.contains("exit address seen      none  2001:db8:51::1"))
+        #expect(bad.contains("does NOT work"))
+    }
+
+    @Test("drops and flows of both nodes are added up")
+    func sums() {
+        let report = Self.report()
+        #expect(report.flows == 14)
+        #expect(report.drops == ["no_flow": 6, "truncated": 0])
+        #expect(report.text.contains("packets dropped        6  no_flow\n"))
+        #expect(report.bytes == 2000)
+        #expect(report.wireguardBytes == 1000)
+    }
+
+    @Test("what is missing is one refusal with the line that installs it")
+    func prerequisites() throws {
+        let programs: [Prerequisite] = [
+            .program("wg", package: "wireguard-tools"), .program("iperf3", package: "iperf3"),
+        ]
+        let absent = try #require(Refusal(couldNot: "show", without: programs))
+        #expect(absent.exitCode == .unavailable)
+        #expect(absent.because == "not installed: wg, iperf3")
+        #expect(absent.remedy == "apt-get install wireguard-tools iperf3")
+        let powerless = try #require(Refusal(couldNot: "show", without: [.capabilities(.sysAdmin)] + programs))
+        #expect(powerless.exitCode == .notPermitted)
+        #expect(powerless.remedy == "apt-get install wireguard-tools iperf3, then run it as root")
+        #expect(Refusal(couldNot: "show", without: []) == nil)
+    }
+
+    @Test("without the power to make namespaces it is 77", .labCanBeBuilt, arguments: ["demo", "bench"])
+    func powerless(verb: String) throws {
+        let ending = try Binary.shell("setpriv --bounding-set=-sys_admin $forwarder \(verb)")
+        #expect(ending.code == 77)
+        #expect(ending.err.contains("CAP_SYS_ADMIN") && ending.err.contains("next: run it as root"))
+    }
+
+    private static func report(
+        plain: Carried = carried(), wireGuard: Carried = carried(), seen: String = "198.51.100.1",
+        seenV6: String = "2001:db8:51::1", speeds: Speeds? = Speeds(ours: 9, kernel: 10)
+    ) -> DemoReport {
+        DemoReport(
+            plain: plain, wireGuard: wireGuard,
+            exits: Exits(
+                v4: .init(expected: "198.51.100.1", seen: seen), v6: .init(expected: "2001:db8:51::1", seen: seenV6)),
+            speeds: speeds)
+    }
+
+    private static func carried(isWhole: Bool = true) -> Carried {
+        var status = StatusReport(
+            state: .forwarding, io: .poll, ioReason: "", flows: .init(capacity: 65_536, opened: 7),
+            bindings: .init(capacity: 16_384), startedAt: .now, pid: 42)
+        status.drops = ["no_flow": 3, "truncated": 0]
+        return Carried(bytes: 1000, isWhole: isWhole, isWholeOverIPv6: isWhole, status: status, busiest: [])
+    }
+}
