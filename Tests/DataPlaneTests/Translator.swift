@@ -66,13 +66,13 @@ enum Outcome: Equatable {
 
     /// The source port of what was forwarded; for an echo request, its identifier.
     var outsidePort: UInt16? {
-        guard let octets, let summary = try? PacketSummary(parsing: octets.raw) else { return nil }
+        guard let octets, let summary = try? octets.summary() else { return nil }
         return summary.sourcePort
     }
 }
 
 extension Array where Element == UInt8 {
-    var raw: RawSpan { @_lifetime(borrow self) borrowing get { unsafe span.bytes } }
+    func summary() throws(ParseError) -> PacketSummary { try PacketSummary(parsing: unsafe span.bytes) }
 }
 
 /// The memory that a steering program would read, in the test's hands.
