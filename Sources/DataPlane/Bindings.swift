@@ -52,7 +52,7 @@ package struct Bindings: ~Copyable, Sendable {
     private var held: Slab<UInt64>
 
     /// Fingerprints of remotes towards which every number was taken when last looked: a refusal is then one comparison and
-    /// not a walk through the range. Forgotten as soon as a flow to such a remote ends.
+    /// not a walk through the range. Forgotten as soon as a flow to such a remote ends or the host's own ports change.
     private var exhausted: Slab<UInt64>
 
     /// - Parameter range: numbers that may be borrowed; at least one.
@@ -87,6 +87,7 @@ package struct Bindings: ~Copyable, Sendable {
         let row = transport == .tcp ? 0 : LiveBindings.portWords
         for word in 0..<LiveBindings.portWords { held[row + word] = 0 }
         for port in ports { held[row + Int(port >> 6)] |= 1 << UInt64(port & 63) }
+        for place in 0..<exhausted.count { exhausted[place] = 0 }
     }
 
     // MARK: Lending

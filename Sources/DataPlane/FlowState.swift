@@ -7,7 +7,7 @@ import PacketParse
 /// the first three states only.
 ///
 ///     opening -> answered -> established -> remoteFinished / clientFinished -> closing
-///                                ^  any state, by RST -> reset -> back by any packet without RST
+///                                ^  any of these, by RST -> reset -> back by any packet without RST
 package enum FlowState: UInt8, Sendable, BitwiseCopyable {
     /// The tailnet has sent, nothing has come back.
     case opening
@@ -26,7 +26,8 @@ package enum FlowState: UInt8, Sendable, BitwiseCopyable {
         guard transport == .tcp else {
             return self == .answered && transport == .udp ? .established : self
         }
-        if flags.contains(.rst) { return .reset }
+        // A reset that nothing had answered must not lead to `established`, or a client alone could fill the table for good.
+        if flags.contains(.rst) { return self == .opening ? .opening : .reset }
         if flags.contains(.syn), self == .closing || self == .reset { return .opening }
         if flags.contains(.fin) {
             switch self {

@@ -51,7 +51,7 @@ package struct TimerWheel: ~Copyable, Sendable {
         links[slot] = Link(next: 0, previous: 0, bucket: 0)
     }
 
-    /// Takes the next slot that is due by `now`, or none. At most `steps` empty seconds are passed over in one call.
+    /// Takes the next slot that is due by `now`, or none.
     package mutating func nextDue(_ now: UInt32) -> Int? {
         while true {
             let head = heads[bucket(of: cursor)]

@@ -33,21 +33,14 @@ struct Wire: Sendable {
     }
 }
 
-/// Live bindings in ordinary memory that outlives every test.
-func freshLiveBindings() -> LiveBindings {
-    func words(_ count: Int) -> UnsafeMutablePointer<UInt64> {
-        let memory = UnsafeMutablePointer<UInt64>.allocate(capacity: count)
-        unsafe memory.initialize(repeating: 0, count: count)
-        return unsafe memory
-    }
-    return unsafe LiveBindings(tcpPorts: words(1024), udpPorts: words(1024), queries: words(16384), queryCount: 16384)
-}
-
-func testNAT(flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767) throws -> NAT {
+func testNAT(
+    flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, live: consuming LiveBindings,
+    now: UInt32 = LoopClock().seconds
+) throws -> NAT {
     let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
     return NAT(
-        flows: try FlowTable(capacity: flows, seed: seed, now: LoopClock().seconds),
-        bindings: try Bindings(range: range, live: freshLiveBindings(), seed: seed),
+        flows: try FlowTable(capacity: flows, seed: seed, now: now),
+        bindings: try Bindings(range: range, live: live, seed: seed),
         fragments: try FragmentTable(seed: seed),
         exits: ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6)))
 }
@@ -66,15 +59,17 @@ func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
         far.append(pair.1)
     }
     let inquiries = try Inquiries()
+    let liveWords = LiveWords()
     let (insideNear, outsideNear) = (near[0], near[1])
     let thread = try LoopThread(
         inside: Port(adopting: OwnedDescriptor(insideNear), name: "fwd-in", offloads: .all),
         outside: Port(adopting: OwnedDescriptor(outsideNear), name: "fwd-out", offloads: .all),
-        nat: try testNAT(), kinds: [kind], inquiries: inquiries)
+        nat: try testNAT(live: liveWords.bindings), kinds: [kind], inquiries: inquiries)
     defer {
         inquiries.stop()
         try? thread.join()
         for descriptor in far { close(descriptor) }
+        withExtendedLifetime(liveWords) {}
     }
     try body(Wires(inside: Wire(descriptor: far[0]), outside: Wire(descriptor: far[1]), inquiries: inquiries))
 }
