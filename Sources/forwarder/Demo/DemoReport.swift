@@ -10,7 +10,7 @@ struct DemoReport: Answer {
     let exitAddressExpected, exitAddressSeen: String
     let exitAddressV6Expected, exitAddressV6Seen: String
     let ipv6Ok: Bool
-    /// Proven by hash, of which so many through WireGuard.
+    /// That arrived, of which so many through WireGuard; `sha256Match` judges them.
     let bytes, wireguardBytes: UInt64
     let sha256Match: Bool
     /// Between plain edges; 0 where it could not be measured.
