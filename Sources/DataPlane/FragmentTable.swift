@@ -29,9 +29,20 @@ package struct FragmentTable: ~Copyable, Sendable {
         }
     }
 
+    /// Where a flow was found, and the hash of its inside name: the slot may belong to another by now.
+    package struct Place: Equatable, BitwiseCopyable, Sendable {
+        package let slot: Int
+        package let insideHash: UInt64
+
+        package init(slot: Int, insideHash: UInt64) {
+            self.slot = slot
+            self.insideHash = insideHash
+        }
+    }
+
     struct Entry: BitwiseCopyable {
         var key: Key
-        var slot: UInt32
+        var place: Place
         /// Zero for an empty place.
         var recorded: UInt32
     }
@@ -48,30 +59,30 @@ package struct FragmentTable: ~Copyable, Sendable {
         self.seed = seed
     }
 
-    package mutating func record(_ key: Key, slot: Int, now: UInt32) {
-        let places = places(of: key)
-        var place = places.lowerBound
-        for candidate in places {
+    package mutating func record(_ key: Key, at place: Place, now: UInt32) {
+        let set = set(of: key)
+        var chosen = set.lowerBound
+        for candidate in set {
             if entries[candidate].key == key {
-                place = candidate
+                chosen = candidate
                 break
             }
-            if entries[candidate].recorded < entries[place].recorded { place = candidate }
+            if entries[candidate].recorded < entries[chosen].recorded { chosen = candidate }
         }
-        entries[place] = Entry(key: key, slot: UInt32(truncatingIfNeeded: slot), recorded: now)
+        entries[chosen] = Entry(key: key, place: place, recorded: now)
     }
 
-    /// The slot that the first fragment belonged to. Whether the same flow still lives in it is for the caller to see.
-    package func find(_ key: Key, now: UInt32) -> Int? {
-        for place in places(of: key)
-        where entries[place].recorded != 0 && entries[place].key == key
-            && now &- entries[place].recorded <= Self.lifetime {
-            return Int(entries[place].slot)
+    /// The flow that the first fragment belonged to.
+    package func find(_ key: Key, now: UInt32) -> Place? {
+        for candidate in set(of: key)
+        where entries[candidate].recorded != 0 && entries[candidate].key == key
+            && now &- entries[candidate].recorded <= Self.lifetime {
+            return entries[candidate].place
         }
         return nil
     }
 
-    private func places(of key: Key) -> Range<Int> {
+    private func set(of key: Key) -> Range<Int> {
         let first = Int(truncatingIfNeeded: key.hash(seed) & UInt64(Self.sets - 1)) * Self.ways
         return first..<first + Self.ways
     }

@@ -46,7 +46,7 @@ package struct NAT: ~Copyable, Sendable {
         guard summary.hopLimit > 1 else { throw .refused(.hopLimitExceeded) }
         let key = FlowKey.outbound(summary)
         let slot: Int
-        if summary.isOrdinary, let known = flows.findInside(key, hash) {
+        if summary.fragment == .none, summary.namesFlow(.egress), let known = flows.findInside(key, hash) {
             slot = known
         } else {
             guard let found = try unusualEgress(&packet, summary, key, hash, now, &statistics) else { return }
@@ -70,25 +70,25 @@ package struct NAT: ~Copyable, Sendable {
         let exit = exit(isV4: summary.isV4)
         guard exit != .unspecified else { throw .refused(.noExitAddress) }
         if summary.fragment == .later {
-            guard let slot = fragments.find(FragmentTable.Key(summary), now: now),
-                flows[slot].client == summary.source, flows[slot].remote == summary.destination
-            else { throw .refused(.unknownFragment) }
+            let slot = try slot(ofLaterFragment: summary, now)
+            guard flows[slot].client == summary.source else { throw .refused(.unknownFragment) }
             return slot
         }
         if summary.isICMPError {
-            let quote = try quote(in: packet.bytes, summary)
+            let quote = try quote(in: packet.bytes, summary, of: .ingress)
             let quotedKey = FlowKey.inbound(quote)
             guard let slot = flows.findInside(quotedKey, flows.hash(quotedKey)) else { throw .refused(.noFlow) }
             Rewrite.egress(flows[slot], exit: exit).apply(toErrorIn: &packet, summary, quote: quote)
             return nil
         }
+        guard summary.namesFlow(.egress) else { throw .refused(.unsupportedTransport) }
         let slot: Int
         if let known = flows.findInside(key, hash) {
             slot = known
         } else {
             slot = try open(summary, key, hash, exit, now, &statistics)
         }
-        if summary.fragment == .first { fragments.record(FragmentTable.Key(summary), slot: slot, now: now) }
+        if summary.fragment == .first { record(firstFragment: summary, slot, now) }
         return slot
     }
 
@@ -98,12 +98,7 @@ package struct NAT: ~Copyable, Sendable {
         _ summary: PacketSummary, _ key: FlowKey, _ hash: UInt64, _ exit: IPAddress, _ now: UInt32,
         _ statistics: inout Statistics
     ) throws(DropReason) -> Int {
-        switch summary.transport {
-        case .tcp: guard !summary.tcpFlags.contains(.rst) else { throw .refused(.noFlow) }
-        case .udp: break
-        case .icmp, .icmpv6: guard summary.isEchoRequest else { throw .refused(.unsupportedTransport) }
-        case .other: throw .refused(.unsupportedTransport)
-        }
+        guard !summary.tcpFlags.contains(.rst) else { throw .refused(.noFlow) }
         guard let slot = flows.reserve() ?? evict(&statistics) else { throw .refused(.flowTableFull) }
 
         func outsideKey(_ port: UInt16) -> FlowKey {
@@ -139,7 +134,7 @@ package struct NAT: ~Copyable, Sendable {
     ) throws(DropReason) {
         guard summary.hopLimit > 1 else { throw .refused(.hopLimitExceeded) }
         let slot: Int
-        if summary.isOrdinary, summary.destination == exit(isV4: summary.isV4),
+        if summary.fragment == .none, summary.namesFlow(.ingress), summary.destination == exit(isV4: summary.isV4),
             let known = flows.findOutside(FlowKey.inbound(summary), hash)
         {
             slot = known
@@ -160,12 +155,14 @@ package struct NAT: ~Copyable, Sendable {
         let exit = exit(isV4: summary.isV4)
         guard exit != .unspecified, summary.destination == exit else { throw .refused(.noFlow) }
         if summary.fragment == .later {
-            guard let slot = fragments.find(FragmentTable.Key(summary), now: now), flows[slot].remote == summary.source
-            else { throw .refused(.unknownFragment) }
+            let slot = try slot(ofLaterFragment: summary, now)
+            guard flows[slot].remote == summary.source else { throw .refused(.unknownFragment) }
             return slot
         }
         if summary.isICMPError {
-            let quote = try quote(in: packet.bytes, summary)
+            // The one kind of packet whose source no flow vouches for.
+            guard summary.source.isForwardable else { throw .refused(.unforwardableAddress) }
+            let quote = try quote(in: packet.bytes, summary, of: .egress)
             let quotedKey = FlowKey.outbound(quote)
             guard quote.source == exit, let slot = flows.findOutside(quotedKey, flows.hash(quotedKey)) else {
                 throw .refused(.noFlow)
@@ -173,22 +170,43 @@ package struct NAT: ~Copyable, Sendable {
             Rewrite.ingress(flows[slot]).apply(toErrorIn: &packet, summary, quote: quote)
             return nil
         }
-        guard summary.fragment == .first, let slot = flows.findOutside(FlowKey.inbound(summary), hash) else {
-            throw .refused(.noFlow)
-        }
-        fragments.record(FragmentTable.Key(summary), slot: slot, now: now)
+        guard summary.fragment == .first, summary.namesFlow(.ingress),
+            let slot = flows.findOutside(FlowKey.inbound(summary), hash)
+        else { throw .refused(.noFlow) }
+        record(firstFragment: summary, slot, now)
         return slot
     }
 
-    private func quote(in packet: RawSpan, _ summary: PacketSummary) throws(DropReason) -> PacketSummary {
+    // MARK: Fragments and quotes
+
+    private mutating func record(firstFragment summary: PacketSummary, _ slot: Int, _ now: UInt32) {
+        let place = FragmentTable.Place(slot: slot, insideHash: flows[slot].insideHash)
+        fragments.record(FragmentTable.Key(summary), at: place, now: now)
+    }
+
+    /// The flow that the first fragment belonged to, if it still lives.
+    private func slot(ofLaterFragment summary: PacketSummary, _ now: UInt32) throws(DropReason) -> Int {
+        guard let place = fragments.find(FragmentTable.Key(summary), now: now),
+            flows[place.slot].insideHash == place.insideHash
+        else { throw .refused(.unknownFragment) }
+        return place.slot
+    }
+
+    /// The packet that an ICMP error is about, which went in `direction`.
+    private func quote(
+        in packet: RawSpan, _ summary: PacketSummary, of direction: Direction
+    ) throws(DropReason) -> PacketSummary {
+        guard !summary.isRedirect else { throw .refused(.unsupportedTransport) }
+        let quote: PacketSummary
         do throws(ParseError) {
-            let quote = try PacketSummary(quoted: packet.extracting(summary.quoteOffset..<summary.totalLength))
+            quote = try PacketSummary(quoted: packet.extracting(summary.quoteOffset..<summary.totalLength))
             // A later fragment names no port, and a flow is found by nothing less.
             guard quote.fragment != .later, quote.isV4 == summary.isV4 else { throw .badFragment }
-            return quote
         } catch {
             throw .malformed(error)
         }
+        guard quote.namesFlow(direction) else { throw .refused(.noFlow) }
+        return quote
     }
 
     // MARK: Ends
@@ -214,11 +232,19 @@ package struct NAT: ~Copyable, Sendable {
 }
 
 extension PacketSummary {
-    /// RFC 792, RFC 4443 section 4.1.
-    fileprivate var isEchoRequest: Bool { icmpType == (transport == .icmp ? 8 : 128) }
+    /// Whether a packet that goes in `direction` names a flow by its own key. Of ICMP only an echo does, the request on its
+    /// way out and the reply on its way in (RFC 792, RFC 4443 section 4).
+    @inline(always) fileprivate func namesFlow(_ direction: Direction) -> Bool {
+        switch transport {
+        case .tcp, .udp: true
+        case .icmp: icmpType == (direction == .egress ? 8 : 0)
+        case .icmpv6: icmpType == (direction == .egress ? 128 : 129)
+        case .other: false
+        }
+    }
 
-    /// Whether the packet's own key names its flow: neither a fragment nor an ICMP error.
-    @inline(always) fileprivate var isOrdinary: Bool { fragment == .none && transport != .other && !isICMPError }
+    /// ICMP's redirect, which speaks of a network that its reader is not on (RFC 792). ICMPv6 has it among its queries.
+    fileprivate var isRedirect: Bool { transport == .icmp && icmpType == 5 }
 }
 
 extension IPAddress {

@@ -38,7 +38,7 @@ package struct Rewrite: BitwiseCopyable, Sendable {
     /// - Parameter checksum: whether the transport checksum is complete or still misses all but its pseudo-header.
     @inline(always)
     func apply(to packet: inout MutableRawSpan, _ summary: PacketSummary, checksum: PendingChecksum) {
-        rewriteNetwork(&packet, summary)
+        rewriteNetwork(&packet, summary, addressDelta)
         guard summary.fragment != .later else { return }
         let transport = summary.transportOffset
         switch summary.transport {
@@ -78,7 +78,7 @@ package struct Rewrite: BitwiseCopyable, Sendable {
 
     /// The address, the hop, and IPv4's own checksum.
     @inline(always)
-    private func rewriteNetwork(_ packet: inout MutableRawSpan, _ summary: PacketSummary) {
+    private func rewriteNetwork(_ packet: inout MutableRawSpan, _ summary: PacketSummary, _ change: ChecksumDelta) {
         packet.store(address, at: Self.addressOffset(end, summary.isV4))
         let hops = summary.hopLimit &- 1
         guard summary.isV4 else {
@@ -86,7 +86,7 @@ package struct Rewrite: BitwiseCopyable, Sendable {
             return
         }
         packet.store(hops, at: 8)
-        var delta = addressDelta
+        var delta = change
         // The time to live is the upper octet of its word.
         delta.replace(UInt16(summary.hopLimit) << 8, with: UInt16(hops) << 8)
         packet.store(delta.applied(toComplete: packet.bytes.word16(at: 10)), at: 10)
@@ -106,7 +106,10 @@ package struct Rewrite: BitwiseCopyable, Sendable {
     /// Rewrites an ICMP error: its own address, and within its quote the opposite end of the packet that the receiver sent
     /// (RFC 5508 section 4.2). The quote is restored as far as it reaches, its checksums included.
     func apply(toErrorIn packet: inout MutableRawSpan, _ summary: PacketSummary, quote: PacketSummary) {
-        rewriteNetwork(&packet, summary)
+        // An error may come from a router on the way, whose address is not the flow's.
+        var ownChange = ChecksumDelta()
+        ownChange.replace(end == .source ? summary.source : summary.destination, with: address)
+        rewriteNetwork(&packet, summary, ownChange)
         let quoteStart = summary.quoteOffset
         let quotedAddress = quoteStart + Self.addressOffset(end.opposite, quote.isV4)
         packet.store(address, at: quotedAddress)
@@ -118,7 +121,7 @@ package struct Rewrite: BitwiseCopyable, Sendable {
             change.replace(old, with: new)
         } else {
             // The error's own pseudo-header holds the address that `rewriteNetwork` changed.
-            change.raw = InternetChecksum.fold(UInt64(change.raw) + UInt64(addressDelta.raw))
+            change.raw = InternetChecksum.fold(UInt64(change.raw) + UInt64(ownChange.raw))
         }
         if quote.fragment != .later {
             rewriteQuotedTransport(&packet, at: quoteStart + quote.transportOffset, quote.transport, &change)

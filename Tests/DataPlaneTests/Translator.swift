@@ -1,5 +1,6 @@
 @testable import DataPlane
 import PacketParse
+import Testing
 
 /// A NAT without a loop: octets in, octets out, at a second of the test's choosing.
 struct Translator: ~Copyable {
@@ -8,8 +9,8 @@ struct Translator: ~Copyable {
     var now: UInt32 = 1000
     let liveWords = LiveWords()
 
-    init(flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767) throws {
-        nat = try testNAT(flows: flows, range: range, live: liveWords.bindings, now: now)
+    init(flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, exits: ExitAddresses = .test) throws {
+        nat = try testNAT(flows: flows, range: range, exits: exits, live: liveWords.bindings, now: now)
     }
 
     /// What leaves towards the VPN, or why nothing does.
@@ -23,6 +24,12 @@ struct Translator: ~Copyable {
             try nat.egress(&raw, summary, hash: hash, checksum: checksum, now: now, &statistics)
             return octets
         }
+    }
+
+    /// The outside port of a flow that must find a way.
+    mutating func open(_ packet: [UInt8]) throws -> UInt16 {
+        let outcome = egress(packet)
+        return try #require(outcome.outsidePort, "\(outcome)")
     }
 
     /// What goes on to the tailnet, or why nothing does.

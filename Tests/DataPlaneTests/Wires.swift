@@ -34,15 +34,19 @@ struct Wire: Sendable {
 }
 
 func testNAT(
-    flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, live: consuming LiveBindings,
-    now: UInt32 = LoopClock().seconds
+    flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, exits: ExitAddresses = .test,
+    live: consuming LiveBindings, now: UInt32 = LoopClock().seconds
 ) throws -> NAT {
     let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: now),
         bindings: try Bindings(range: range, live: live, seed: seed),
         fragments: try FragmentTable(seed: seed),
-        exits: ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6)))
+        exits: exits)
+}
+
+extension ExitAddresses {
+    static let test = ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6))
 }
 
 /// Runs a loop on a thread of its own for as long as `body` takes.

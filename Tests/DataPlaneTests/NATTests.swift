@@ -1,0 +1,248 @@
+@testable import DataPlane
+import PacketParse
+import Testing
+
+/// Which packets pass, which flows may begin, and what is left when they end.
+struct NATTests {
+    private static func tcp(_ client: Int, port: UInt16 = 5000, remote: Int = 0, flags: UInt8 = 2) -> [UInt8] {
+        TestPacket.tcp(
+            from: [100, 64, UInt8(client >> 8), UInt8(client & 255)], port,
+            to: [203, 0, UInt8(remote >> 8), UInt8(remote & 255)], 443, flags: flags
+        ).octets
+    }
+
+    private static func answer(to outside: UInt16, remote: Int = 0, flags: UInt8 = 0x12) -> [UInt8] {
+        TestPacket.tcp(
+            from: [203, 0, UInt8(remote >> 8), UInt8(remote & 255)], 443, to: TestPacket.exit4, outside, flags: flags
+        ).octets
+    }
+
+    @Test func `of random packets from outside none passes that the tailnet did not open`() throws {
+        var random = RandomNumbers(seed: 41)
+        var translator = try Translator(flows: 64, range: 1000...1063)
+        // Sixteen flows to sixteen remotes: ports are few, so that random packets hit them often.
+        var names: Set<FlowKey> = []
+        for remote in 0..<16 {
+            let outcome = translator.egress(Self.tcp(remote, remote: remote))
+            let port = try #require(outcome.outsidePort)
+            names.insert(
+                FlowKey(
+                    local: IPAddress(TestPacket.exit4), remote: IPAddress([203, 0, 0, UInt8(remote)]), localPort: port,
+                    remotePort: 443, transport: .tcp))
+        }
+        var passed = 0
+        var wrong = 0
+        for _ in 0..<20_000 {
+            let source = [203, 0, 0, UInt8.random(in: 0..<20, using: &random)]
+            let destination = Bool.random(using: &random) ? TestPacket.exit4 : [100, 64, 0, UInt8.random(in: 0..<4, using: &random)]
+            let port = UInt16.random(in: 995...1070, using: &random)
+            let remotePort: UInt16 = Bool.random(using: &random) ? 443 : 80
+            let packet: TestPacket
+            switch Int.random(in: 0..<6, using: &random) {
+            case 0..<3: packet = .tcp(from: source, remotePort, to: destination, port, flags: UInt8.random(in: 0...255, using: &random))
+            case 3: packet = .udp(from: source, remotePort, to: destination, port)
+            case 4: packet = .echo(from: source, to: destination, identifier: port, isReply: Bool.random(using: &random))
+            default:
+                packet = .unreachable(
+                    from: TestPacket.router4, to: destination,
+                    quoting: TestPacket.udp(from: destination, port, to: source, remotePort).octets)
+            }
+            let key = FlowKey.inbound(try packet.octets.summary())
+            let isOurs = names.contains(key)
+            let outcome = translator.ingress(packet.octets)
+            if (outcome.octets != nil) != isOurs { wrong += 1 }
+            if isOurs { passed += 1 }
+        }
+        #expect(wrong == 0)
+        #expect(passed > 10)
+    }
+
+    @Test func `random octets from either side never become a flow or pass from outside`() throws {
+        var random = RandomNumbers(seed: 42)
+        var translator = try Translator(flows: 64)
+        var passed = 0
+        for _ in 0..<20_000 {
+            var octets = random.octets(Int.random(in: 0...80, using: &random))
+            if !octets.isEmpty { octets[0] = [0x45, 0x46, 0x60, octets[0]].randomElement(using: &random) ?? 0 }
+            if translator.ingress(octets).octets != nil { passed += 1 }
+        }
+        #expect(passed == 0)
+        let live = translator.nat.flows.live
+        #expect(live == 0)
+    }
+
+    @Test(arguments: [Transport.tcp, .udp, .icmp])
+    func `a full range is a refusal at the last number, and can be had again when one flow ends`(transport: Transport) throws {
+        var translator = try Translator(flows: 256, range: 1000...1049)
+        func packet(_ client: Int, flags: UInt8 = 2) -> [UInt8] {
+            let source: [UInt8] = [100, 64, 0, UInt8(client)]
+            return switch transport {
+            case .tcp: Self.tcp(client, flags: flags)
+            case .udp: TestPacket.udp(from: source, 5000, to: [203, 0, 0, 0], 443).octets
+            default: TestPacket.echo(from: source, to: [203, 0, 0, 0], identifier: 5000).octets
+            }
+        }
+        var ports: [UInt16?] = []
+        for client in 0..<50 { ports.append(translator.egress(packet(client)).outsidePort) }
+        #expect(Set(ports.compactMap { $0 }) == Set(1000...1049))
+        for client in 50..<60 {
+            let refused = translator.egress(packet(client))
+            #expect(refused == .dropped(.refused(.bindingsExhausted)))
+        }
+        let live = translator.nat.flows.live
+        #expect(live == 50)
+        // One flow lives on, all others end.
+        translator.now += 50
+        _ = translator.egress(packet(7))
+        translator.advance(to: 1000 + FlowState.opening.timeout(transport))
+        let survivors = translator.nat.flows.live
+        #expect(survivors == 1)
+        let again = translator.egress(packet(55))
+        #expect(again.outsidePort != nil)
+    }
+
+    @Test func `a table full of conversations refuses a new one and keeps all of them`() throws {
+        var translator = try Translator(flows: 100)
+        for client in 0..<100 {
+            let outside = try translator.open(Self.tcp(client))
+            _ = translator.ingress(Self.answer(to: outside))
+            _ = translator.egress(Self.tcp(client, flags: 0x10))
+        }
+        let refused = translator.egress(Self.tcp(100))
+        #expect(refused == .dropped(.refused(.flowTableFull)))
+        #expect(translator.statistics.flowsEvicted == 0)
+        #expect(translator.flows.allSatisfy { $0.state == .established })
+        // The others still pass.
+        let known = translator.egress(Self.tcp(42, flags: 0x10))
+        #expect(known.octets != nil)
+    }
+
+    @Test func `a flood of beginnings replaces beginnings only`() throws {
+        var translator = try Translator(flows: 64)
+        var established: [UInt16] = []
+        for client in 0..<30 {
+            let outside = try translator.open(Self.tcp(client))
+            _ = translator.ingress(Self.answer(to: outside))
+            _ = translator.egress(Self.tcp(client, flags: 0x10))
+            established.append(outside)
+        }
+        for client in 1000..<3000 {
+            translator.now += 1
+            let outcome = translator.egress(Self.tcp(client))
+            if outcome.octets == nil { Issue.record("client \(client): \(outcome)") }
+        }
+        let passing = established.count { translator.ingress(Self.answer(to: $0, flags: 0x10)).octets != nil }
+        #expect(passing == 30)
+        #expect(translator.statistics.flowsEvicted == 2000 - 34)
+        #expect(translator.statistics.flowsOpened == 2030)
+    }
+
+    @Test func `when everything has ended nothing is left, and everything can be had again`() throws {
+        var random = RandomNumbers(seed: 43)
+        var translator = try Translator(flows: 128, range: 1000...1099)
+        for _ in 0..<3 {
+            for _ in 0..<3000 {
+                let client = Int.random(in: 0..<400, using: &random)
+                let kind = RoundTripTests.Kind.allCases.randomElement(using: &random) ?? .tcp
+                let remote: [UInt8] = [203, 0, 0, UInt8.random(in: 0..<5, using: &random)]
+                let packet = kind.packet([100, 64, UInt8(client >> 8), UInt8(client & 255)], 7, remote, 443, isAnswer: false, payload: [])
+                if let outside = translator.egress(packet.octets, checksum: kind.pending).outsidePort, Bool.random(using: &random) {
+                    let answer = kind.packet(remote, 443, TestPacket.exit4, outside, isAnswer: true, payload: [])
+                    _ = translator.ingress(answer.octets, checksum: kind.pending)
+                }
+                translator.advance(to: translator.now + (Int.random(in: 0..<40, using: &random) == 0 ? 30 : 0))
+            }
+            translator.advance(to: translator.now + 8000)
+            let live = translator.nat.flows.live
+            let inUse = translator.nat.bindings.inUse
+            #expect(live == 0)
+            #expect(inUse == 0)
+            #expect(translator.liveWords.openPorts(.tcp).isEmpty && translator.liveWords.openPorts(.udp).isEmpty)
+            #expect(translator.liveWords.openQueries.isEmpty)
+            let ended = translator.statistics.flowsExpired + translator.statistics.flowsEvicted
+            #expect(translator.statistics.flowsOpened == ended)
+            // Every slot, at once.
+            for remote in 0..<2 { for client in 0..<64 { _ = translator.egress(Self.tcp(client, remote: remote)) } }
+            let refilled = translator.nat.flows.live
+            #expect(refilled == 128)
+            translator.advance(to: translator.now + 8000)
+        }
+    }
+
+    @Test func `a flow ends after its time and not before`() throws {
+        for (answers, timeout) in [(0, UInt32(240)), (1, 240), (2, 7440)] {
+            var translator = try Translator()
+            let outside = try translator.open(Self.tcp(1))
+            if answers > 0 { _ = translator.ingress(Self.answer(to: outside)) }
+            if answers > 1 { _ = translator.egress(Self.tcp(1, flags: 0x10)) }
+            translator.advance(to: 1000 + timeout - 1)
+            let before = translator.nat.flows.live
+            translator.advance(to: 1000 + timeout)
+            let after = translator.nat.flows.live
+            #expect((before, after) == (1, 0))
+        }
+    }
+
+    @Test func `closing a long conversation brings its end nearer`() throws {
+        var translator = try Translator()
+        let outside = try translator.open(Self.tcp(1))
+        _ = translator.ingress(Self.answer(to: outside))
+        _ = translator.egress(Self.tcp(1, flags: 0x11))
+        _ = translator.ingress(Self.answer(to: outside, flags: 0x11))
+        translator.advance(to: 1240)
+        let live = translator.nat.flows.live
+        #expect(live == 0)
+    }
+
+    @Test(arguments: [
+        [127, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 1], [255, 255, 255, 255], [169, 254, 1, 1],
+    ])
+    func `no flow begins from or to an address that no router forwards`(address: [UInt8]) throws {
+        var translator = try Translator()
+        for packet in [
+            TestPacket.udp(from: address, 1, to: TestPacket.remote4, 2), .udp(from: TestPacket.client4, 1, to: address, 2),
+        ] {
+            let outcome = translator.egress(packet.octets)
+            #expect(outcome == .dropped(.refused(.unforwardableAddress)))
+        }
+    }
+
+    @Test func `a reset or an echo reply begins nothing`() throws {
+        var translator = try Translator()
+        let reset = translator.egress(Self.tcp(1, flags: 4))
+        #expect(reset == .dropped(.refused(.noFlow)))
+        let reply = translator.egress(
+            TestPacket.echo(from: TestPacket.client4, to: TestPacket.remote4, identifier: 3, isReply: true).octets)
+        #expect(reply == .dropped(.refused(.unsupportedTransport)))
+    }
+
+    /// Timestamp request, address mask request, router solicitation; echo reply; neighbour solicitation, listener report.
+    @Test(arguments: [13, 17, 10, 0], [true, false])
+    func `an echo flow with the identifier zero lets no other message through`(type: UInt8, isV4: Bool) throws {
+        let client = isV4 ? TestPacket.client4 : TestPacket.client6
+        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
+        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        var translator = try Translator(range: 0...0)
+        let request = TestPacket.echo(from: client, to: remote, identifier: 0)
+        let outside = try translator.open(request.octets)
+        let stranger = isV4 ? type : type == 0 ? 129 : type + 122
+        let out = translator.egress(request.with { $0.transport[0] = stranger }.octets)
+        #expect(out == .dropped(.refused(.unsupportedTransport)))
+        let reply = TestPacket.echo(from: remote, to: exit, identifier: outside, isReply: true)
+        let back = translator.ingress(reply.octets)
+        #expect(back.octets != nil)
+        guard type != 0 else { return }
+        let answer = translator.ingress(reply.with { $0.transport[0] = stranger }.octets)
+        #expect(answer == .dropped(.refused(.noFlow)))
+    }
+
+    @Test func `without an address of its family a packet has no exit`() throws {
+        var translator = try Translator(exits: ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: nil))
+        let refused = translator.egress(TestPacket.udp(from: TestPacket.client6, 1, to: TestPacket.remote6, 2).octets)
+        #expect(refused == .dropped(.refused(.noExitAddress)))
+        let forwarded = translator.egress(TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).octets)
+        #expect(forwarded.octets != nil)
+        let back = translator.ingress(TestPacket.udp(from: TestPacket.remote6, 2, to: .init(repeating: 0, count: 16), 1).octets)
+        #expect(back == .dropped(.refused(.noFlow)))
+    }
+}
