@@ -13,15 +13,16 @@ package final class ForwarderProcess: Sendable {
     /// - Parameters:
     ///   - executable: the path of the program.
     ///   - arguments: flags of `forwarder run`. Settings that the person has in the environment are not passed on.
+    ///   - wrapper: a program and its arguments that starts it, strace for example.
     ///   - capabilities: all it gets; by default the two it needs.
     package init(
-        _ executable: String, on lab: any Lab, _ arguments: [String] = [],
+        _ executable: String, on lab: any Lab, _ arguments: [String] = [], behind wrapper: [String] = [],
         capabilities: Capabilities = [.netAdmin, .bpf]
     ) throws(LabFailure) {
         let settings = ProcessInfo.processInfo.environment.keys.filter { $0.hasPrefix("FORWARDER_") }
         program = ["env"] + settings.flatMap { ["-u", $0] } + [executable]
         node = lab.node
-        child = try lab.node.start(program + ["run"] + arguments, capabilities: capabilities)
+        child = try lab.node.start(wrapper + program + ["run"] + arguments, capabilities: capabilities)
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(10)
         while !child.standardError.contains("forwarding") {

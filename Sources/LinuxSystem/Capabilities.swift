@@ -11,6 +11,7 @@ package struct Capabilities: OptionSet, Sendable, CustomStringConvertible {
     package static let netAdmin = Capabilities(CAP_NET_ADMIN)
     package static let netRaw = Capabilities(CAP_NET_RAW)
     package static let sysAdmin = Capabilities(CAP_SYS_ADMIN)
+    package static let sysPtrace = Capabilities(CAP_SYS_PTRACE)
     package static let perfmon = Capabilities(CAP_PERFMON)
     package static let bpf = Capabilities(CAP_BPF)
 
@@ -23,6 +24,7 @@ package struct Capabilities: OptionSet, Sendable, CustomStringConvertible {
 
     private static let named: [(capability: Capabilities, name: String)] = [
         (.netAdmin, "CAP_NET_ADMIN"), (.netRaw, "CAP_NET_RAW"), (.sysAdmin, "CAP_SYS_ADMIN"),
+        (.sysPtrace, "CAP_SYS_PTRACE"),
         (.perfmon, "CAP_PERFMON"), (.bpf, "CAP_BPF"),
     ]
 

@@ -6,6 +6,8 @@ struct Plan: Sendable {
     enum Step: Sendable {
         /// Makes a port of ours ready: large packets, a long queue, silent, up. It goes with the port.
         case ready(Link)
+        /// Gives a link its hooks for programs.
+        case hook(Link)
         /// Puts a program at a link's ingress, in the place of one that a predecessor left.
         case attach(Filter, Link, program: CInt)
     }
@@ -45,16 +47,17 @@ extension Plan.Step {
             try netlink.setMTU(65_535, of: link)
             try netlink.setTransmitQueueLength(Self.queueLength, of: link)
             try netlink.bringUp(link)
-        case .attach(let filter, let link, let program):
-            try netlink.addClsact(to: link)
-            try netlink.attach(filter, to: link, program: program)
+        case .hook(let link): try netlink.addClsact(to: link)
+        case .attach(let filter, let link, let program): try netlink.attach(filter, to: link, program: program)
         }
     }
 
     fileprivate func revert(_ netlink: borrowing Netlink) {
         switch self {
         case .ready: break
-        case .attach(let filter, let link, _): Attachment.remove(filter, from: link, netlink)
+        case .hook(let link): Attachment.removeEmptyHooks(of: link, netlink)
+        // One that is gone already is as good.
+        case .attach(let filter, let link, _): try? netlink.detach(filter, from: link)
         }
     }
 }
@@ -76,12 +79,7 @@ enum Attachment {
         return found
     }
 
-    /// Removes a program, and the hooks with the last one. One that is gone already is as good.
-    static func remove(_ filter: Filter, from link: Link, _ netlink: borrowing Netlink) {
-        try? netlink.detach(filter, from: link)
-        removeEmptyHooks(of: link, netlink)
-    }
-
+    /// Removes the hooks of a link at which nobody's program stands.
     static func removeEmptyHooks(of link: Link, _ netlink: borrowing Netlink) {
         for direction in Filter.Direction.allCases {
             guard let left = try? netlink.filters(on: link, direction), left.isEmpty else { return }

@@ -128,7 +128,7 @@ extension Session {
                 let (descriptor, name) = steering.program(program)
                 // No plan to take back: all of it goes with the port.
                 let steps: [Plan.Step] = [
-                    .attach(Attachment.filter(name), link, program: descriptor), .ready(link),
+                    .hook(link), .attach(Attachment.filter(name), link, program: descriptor), .ready(link),
                 ]
                 try Plan(steps: steps).execute(netlink)
                 indexes.append(link.index)
@@ -142,9 +142,9 @@ extension Session {
     private static func attachment(to edges: Edges, _ steering: borrowing Steering) -> Plan {
         let places = [(Steering.Program.tailnetIngress, edges.tailnet), (.vpnIngress, edges.vpn)]
         return Plan(
-            steps: places.map { place in
-                let (descriptor, name) = steering.program(place.0)
-                return .attach(Attachment.filter(name), place.1, program: descriptor)
+            steps: places.flatMap { program, link -> [Plan.Step] in
+                let (descriptor, name) = steering.program(program)
+                return [.hook(link), .attach(Attachment.filter(name), link, program: descriptor)]
             })
     }
 

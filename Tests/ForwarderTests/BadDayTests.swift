@@ -1,0 +1,134 @@
+import Lab
+import LinuxSystem
+import Testing
+
+/// What can go wrong at the start: one message that says what, why and what to do next, and nothing left on the host.
+@Suite(.serialized, .labCanBeBuilt) struct BadDayTests {
+    /// Runs the program on a lab's node until it ends by itself.
+    private func refused(
+        on lab: any Lab, _ arguments: [String] = [], before: [String] = [],
+        capabilities: Capabilities = [.netAdmin, .bpf]
+    ) throws -> (code: ChildProcess.Ending?, message: String) {
+        let child = try lab.node.start(
+            before + [Binary.path.path, "run", "--wait", "0"] + arguments, capabilities: capabilities)
+        let ending = child.wait(upTo: .seconds(20))
+        return (ending, child.standardError)
+    }
+
+    /// Neither a port nor a program is on the node.
+    private func expectUntouched(_ lab: any Lab, _ comment: Comment) throws {
+        #expect(!(try lab.node.run(["ip", "link"]).contains("fwd-")), comment)
+        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")), comment)
+    }
+
+    @Test("each missing capability is named, with the line that adds it")
+    func capabilities() throws {
+        let lab = try PlainLab()
+        for (given, missing) in [
+            (Capabilities.netAdmin, "BPF"), (.bpf, "NET_ADMIN"), ([], "NET_ADMIN, BPF"),
+        ] as [(Capabilities, String)] {
+            let (code, message) = try refused(on: lab, capabilities: given)
+            #expect(code == .exited(77))
+            #expect(message.contains("cap_add: [\(missing)]"), "\(message)")
+            try expectUntouched(lab, "with \(given)")
+        }
+    }
+
+    @Test("without /dev/net/tun the message says which device to add")
+    func noDevice() throws {
+        let lab = try PlainLab()
+        try lab.node.run(["mount", "-t", "tmpfs", "tmpfs", "/dev/net"])
+        let (code, message) = try refused(on: lab)
+        #expect(code == .exited(69))
+        #expect(message.contains("devices: [/dev/net/tun]"), "\(message)")
+        try expectUntouched(lab, "without a device")
+    }
+
+    @Test("a refused bpf(2) and a refused io_uring are told apart, and nothing stays")
+    func refusedCalls() throws {
+        let lab = try PlainLab()
+        let bpf = try refused(on: lab, before: strace("bpf:error=EPERM"), capabilities: traced)
+        #expect(bpf.code == .exited(77))
+        #expect(bpf.message.contains("eBPF") && bpf.message.contains("cap_add: [BPF, NET_ADMIN]"), "\(bpf.message)")
+        try expectUntouched(lab, "bpf refused")
+
+        let uring = try refused(
+            on: lab, ["--io", "uring"], before: strace("io_uring_setup:error=EPERM"), capabilities: traced)
+        #expect(uring.code == .exited(77))
+        #expect(uring.message.contains("FORWARDER_IO=auto"), "\(uring.message)")
+        try expectUntouched(lab, "io_uring refused")
+
+        let memory = try refused(
+            on: lab, ["--io", "uring"], before: strace("io_uring_setup:error=ENOMEM"), capabilities: traced)
+        #expect(memory.code == .exited(69))
+        #expect(memory.message.contains("memlock"), "\(memory.message)")
+        try expectUntouched(lab, "no memory for io_uring")
+    }
+
+    @Test("where io_uring is refused, poll carries the packets, and status says why")
+    func fallBack() throws {
+        let lab = try PlainLab()
+        let forwarder = try ForwarderProcess(
+            Binary.path.path, on: lab, behind: strace("io_uring_setup:error=EPERM"), capabilities: traced)
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        let status = try forwarder.ask(["status", "--json"])
+        #expect(status.contains(#""io":"poll""#) && status.contains("io_uring refused"), "\(status)")
+    }
+
+    @Test("a system call that fails half way leaves nothing behind")
+    func halfWay() throws {
+        let lab = try PlainLab()
+        // Every request to rtnetlink is one sendmsg: each of them in turn is refused.
+        var refusals = 0
+        for number in 1...40 {
+            let (code, message) = try refused(
+                on: lab, before: strace("sendmsg:error=ENOBUFS:when=\(number)") + ["timeout", "-s", "TERM", "3"],
+                capabilities: traced)
+            guard message.contains("because") else { break }
+            refusals += 1
+            #expect(code == .exited(69), "request \(number): \(message)")
+            try expectUntouched(lab, "request \(number): \(message)")
+        }
+        #expect(refusals > 15)
+    }
+
+    @Test("a port's name that somebody took is told, and theirs stays")
+    func nameTaken() throws {
+        let lab = try PlainLab()
+        try lab.node.ip("tuntap add fwd-out mode tun")
+        let (code, message) = try refused(on: lab)
+        #expect(code == .exited(69))
+        #expect(message.contains("ip link delete fwd-out"), "\(message)")
+        #expect(try lab.node.run(["ip", "link"]).contains("fwd-out"))
+        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")))
+    }
+
+    @Test("a second instance is refused, whatever socket it uses, and the first goes on")
+    func secondInstance() throws {
+        let lab = try PlainLab()
+        let first = try ForwarderProcess(Binary.path.path, on: lab)
+        for arguments in [[], ["--control-socket", "/run/other.sock"]] {
+            let (code, message) = try refused(on: lab, arguments)
+            #expect(code == .exited(69))
+            #expect(message.contains("another"), "\(message)")
+            #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        }
+        #expect(first.stop() == .exited(0))
+    }
+
+    @Test("an edge that is not there is 69 with --wait 0")
+    func missingEdge() throws {
+        let lab = try PlainLab()
+        let (code, message) = try refused(on: lab, ["--vpn", "wg7"])
+        #expect(code == .exited(69))
+        #expect(message.contains("wg7"), "\(message)")
+        try expectUntouched(lab, "no edge")
+    }
+
+    /// What strace needs to trace a child that has no more than we give it.
+    private var traced: Capabilities { [.netAdmin, .bpf, .sysPtrace] }
+
+    private func strace(_ fault: String) -> [String] {
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf,io_uring_setup,sendmsg", "-e", "inject=\(fault)"]
+    }
+}

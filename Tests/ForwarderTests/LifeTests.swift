@@ -1,0 +1,93 @@
+import Foundation
+import Lab
+import LinuxSystem
+import Testing
+
+/// A node from its start to its end, and what stands after it.
+@Suite(.serialized, .labCanBeBuilt) struct LifeTests {
+    @Test("edges that are not there yet are waited for, once told, and status says so")
+    func waiting() throws {
+        let lab = try PlainLab()
+        try lab.node.ip("link set tun0 down")
+        let child = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
+        try eventually { child.standardError.contains("waiting for tun0") }
+        let status = try lab.node.run([Binary.path.path, "status", "--json"])
+        #expect(status.contains(#""state":"waiting""#), "\(status)")
+        #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0)
+
+        try lab.node.ip(
+            """
+            link set tun0 up
+            route add default via 10.64.0.1
+            """)
+        try eventually { child.standardError.contains("forwarding") }
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        #expect(child.standardError.components(separatedBy: "waiting for").count == 2)
+        #expect(child.terminate() == .exited(0))
+    }
+
+    @Test("after SIGTERM and after kill -9 exit traffic stops; the next run takes over; down gives the host back")
+    func end() throws {
+        let lab = try PlainLab()
+        try lab.enableKernelRouting()
+        let home = lab.internetAddress.v4
+        #expect(try lab.client.ping(home) == 3, "the kernel forwards: what must not happen below can happen")
+        for signal in [SIGTERM, SIGKILL] {
+            let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+            #expect(try lab.client.ping(home) == 3)
+            forwarder.child.signal(signal)
+            #expect(forwarder.child.wait(upTo: .seconds(5)) == (signal == SIGTERM ? .exited(0) : .killed(signal: signal)))
+            #expect(try lab.client.ping(home, count: 2, upTo: 1) == 0, "after signal \(signal)")
+            #expect(try lab.client.ping(lab.nodeAddress.v4) == 3, "the node itself answers")
+        }
+        let again = try ForwarderProcess(Binary.path.path, on: lab)
+        #expect(try lab.client.ping(home) == 3)
+        let down = try again.ask(["down", "--json"])
+        #expect(down.contains("tailnet_ingress") && down.contains("stopped"), "\(down)")
+        #expect(again.child.wait(upTo: .seconds(5)) == .exited(0))
+        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")))
+        #expect(try lab.client.ping(home) == 3, "the kernel forwards again")
+        #expect(try lab.node.run([Binary.path.path, "down"]).contains("nothing of forwarder's"))
+    }
+
+    @Test("down leaves what others attached")
+    func foreignFilters() throws {
+        let lab = try PlainLab()
+        try lab.node.run(["tc", "qdisc", "add", "dev", "tun0", "clsact"])
+        try lab.node.run(
+            ["tc", "filter", "add", "dev", "tun0", "egress", "prio", "7", "protocol", "ip", "u32", "match", "u32", "0", "0"])
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        _ = try forwarder.ask(["down"])
+        #expect(try lab.node.run(["tc", "filter", "show", "dev", "tun0", "egress"]).contains("u32"))
+        #expect(!(try lab.node.run(["tc", "qdisc", "show", "dev", "tailscale0"]).contains("clsact")))
+    }
+
+    @Test("the first packet passes within 300 ms of the start")
+    func start() throws {
+        let lab = try PlainLab()
+        var milliseconds: [Double] = []
+        for _ in 0..<5 {
+            // Pings before anybody forwards, and notes when the first answer comes.
+            let pings = try lab.client.start(["ping", "-D", "-n", "-i", "0.002", "-c", "4000", lab.internetAddress.v4])
+            usleep(100_000)
+            let started = Date().timeIntervalSince1970
+            let child = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
+            try eventually { pings.standardOutput.contains("icmp_seq=") }
+            let first = try #require(pings.standardOutput.split(separator: "[").dropFirst().first?.split(separator: "]").first)
+            milliseconds.append((try #require(Double(first)) - started) * 1000)
+            child.terminate()
+        }
+        print("start to first forwarded packet, ms: \(milliseconds.sorted().map { Int($0) })")
+        // The best of five, since a debug build on a machine that tests other things too is no place to measure.
+        #expect(try #require(milliseconds.min()) < 300)
+    }
+
+    private func eventually(_ condition: () throws -> Bool) throws {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(5)
+        while try !condition() {
+            try #require(clock.now < deadline)
+            usleep(10_000)
+        }
+    }
+}
