@@ -23,6 +23,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     /// Rows of a batch, and the octets after which it is full: more would push its beginning out of the second-level cache.
     private static var batchRows: Int { 64 }
     private static var batchOctets: Int { 512 * 1024 }
+    /// Batches between two looks at the clock, at what ends and at who asks: a flood must not hold these up.
+    private static var batchesPerRound: Int { 16 }
 
     private(set) var io: IO
     private var inside: Port
@@ -60,7 +62,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             // A second is how often idle flows are looked at; nothing else needs the time.
             try io.wait(milliseconds: 1000)
             clock.read()
-            while try receive() {
+            for _ in 0..<Self.batchesPerRound {
+                guard try receive() else { break }
                 statistics.batches &+= 1
                 prefetch()
                 for index in 0..<rowCount { forward(rows[index]) }

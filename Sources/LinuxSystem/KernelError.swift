@@ -19,9 +19,9 @@ package struct KernelError: Error, CustomStringConvertible {
 
 /// Turns the shims' convention (a negative answer is -errno) into a typed error.
 @discardableResult
-package func check<Answer: SignedInteger>(
-    _ call: StaticString, _ subject: @autoclosure () -> String, _ answer: Answer
-) throws(KernelError) -> Answer {
+package func check(
+    _ call: StaticString, _ subject: @autoclosure () -> String, _ answer: CInt
+) throws(KernelError) -> CInt {
     guard answer < 0 else { return answer }
-    throw KernelError(call, Errno(rawValue: CInt(-answer)), subject())
+    throw KernelError(call, Errno(rawValue: -answer), subject())
 }

@@ -100,6 +100,9 @@ package final class RunningNode: Sendable {
 
     // MARK: Forwarding
 
+    /// How often the host's own ports are looked up: what it binds inside our range is a person's explicit choice.
+    private static let minute: CInt = 60_000
+
     private func forward(
         _ edges: Edges, _ signals: borrowing SignalDescriptor, _ netlink: borrowing Netlink
     ) throws(Refusal) {
@@ -112,8 +115,8 @@ package final class RunningNode: Sendable {
                 "io_reason": "\(session.ioReason(settings.io))",
             ])
         ResidentMemory.forgetStart()
-        _ = UnixSocket.wait(
-            [(signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN)], milliseconds: -1)
+        let endings = [(signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN)]
+        while UnixSocket.wait(endings, milliseconds: Self.minute).allSatisfy({ $0 == 0 }) { session.holdPorts() }
         state.withLock { $0 = .stopping }
         do throws(KernelError) {
             try session.end()

@@ -79,6 +79,15 @@ final class Session: Sendable {
         try thread.join()
     }
 
+    /// Has new flows keep off the ports that sockets of the host hold now. A loop that is too busy is asked next time.
+    func holdPorts() {
+        let held = HeldPorts.now()
+        _ = try? inquiries.ask { nat, _ in
+            nat.hold(.tcp, ports: held.tcp)
+            nat.hold(.udp, ports: held.udp)
+        }
+    }
+
     /// Packets that the programs dropped, by what they say of it.
     func steeringDrops() throws(KernelError) -> [String: UInt64] {
         let now = try steering.withLock { steering throws(KernelError) in try steering.verdicts() }
