@@ -28,6 +28,13 @@ struct Wire: Sendable {
         return length < 0 ? nil : Array(room.prefix(length))
     }
 
+    /// Reads and forgets everything, until the other end is closed.
+    func drainInBackground() {
+        _ = try? Thread(named: "drain") {
+            while let message = receiveMessage(milliseconds: 3000), !message.isEmpty {}
+        }
+    }
+
     func receive(milliseconds: Int32 = 2000) -> [UInt8]? {
         receiveMessage(milliseconds: milliseconds).map { Array($0.dropFirst(10)) }
     }
