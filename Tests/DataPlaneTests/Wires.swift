@@ -43,7 +43,7 @@ struct Wire: Sendable {
 func testNAT(
     flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, exits: ExitAddresses = .test,
     live: consuming LiveBindings, now: UInt32 = LoopClock().seconds
-) throws -> NAT {
+) throws(KernelError) -> NAT {
     let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: now),
