@@ -76,7 +76,8 @@ let package = Package(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF"],
             swiftSettings: strict),
         .testTarget(
-            name: "DataPlaneTests", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], swiftSettings: strict),
+            name: "DataPlaneTests", dependencies: ["DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse"],
+            swiftSettings: strict),
         .testTarget(
             name: "SteeringTests",
             dependencies: [

@@ -28,6 +28,13 @@ struct Wire: Sendable {
         return length < 0 ? nil : Array(room.prefix(length))
     }
 
+    /// Reads and forgets everything, until the other end is closed.
+    func drainInBackground() {
+        _ = try? Thread(named: "drain") {
+            while let message = receiveMessage(milliseconds: 3000), !message.isEmpty {}
+        }
+    }
+
     func receive(milliseconds: Int32 = 2000) -> [UInt8]? {
         receiveMessage(milliseconds: milliseconds).map { Array($0.dropFirst(10)) }
     }
@@ -36,7 +43,7 @@ struct Wire: Sendable {
 func testNAT(
     flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, exits: ExitAddresses = .test,
     live: consuming LiveBindings, now: UInt32 = LoopClock().seconds
-) throws -> NAT {
+) throws(KernelError) -> NAT {
     let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: now),
