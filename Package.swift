@@ -37,7 +37,9 @@ let package = Package(
         // Policy: settings, the plan of host changes, the running node, the control socket.
         .target(
             name: "Node",
-            dependencies: ["Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system, yams],
+            dependencies: [
+                "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system, yams,
+            ],
             swiftSettings: strict),
 
         // The eBPF programs: load, attach, maps.
@@ -85,7 +87,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
-        .testTarget(name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(
+            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem"], swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]
 )

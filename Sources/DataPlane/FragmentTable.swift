@@ -76,7 +76,8 @@ package struct FragmentTable: ~Copyable, Sendable {
     package func find(_ key: Key, now: UInt32) -> Place? {
         for candidate in set(of: key)
         where entries[candidate].recorded != 0 && entries[candidate].key == key
-            && now &- entries[candidate].recorded <= Self.lifetime {
+            && now &- entries[candidate].recorded <= Self.lifetime
+        {
             return entries[candidate].place
         }
         return nil

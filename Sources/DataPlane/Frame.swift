@@ -19,11 +19,6 @@ package struct Frame: ~Copyable {
     /// Octets in use, the virtio header's ten included.
     package var length: Int
 
-    init(slot: UInt16, length: Int) {
-        self.slot = slot
-        self.length = length
-    }
-
     consuming func surrender() -> UInt16 {
         let number = slot
         discard self

@@ -104,7 +104,9 @@ private final class Start: Sendable {
         started.signal()
     }
 
-    private func loop<IO: PacketIO & ~Copyable>(_ io: consuming IO, _ parts: consuming Parts, _ choice: LoopThread.Choice) {
+    private func loop<IO: PacketIO & ~Copyable>(
+        _ io: consuming IO, _ parts: consuming Parts, _ choice: LoopThread.Choice
+    ) {
         beginning.withLock { $0 = .success(choice) }
         started.signal()
         do throws(KernelError) {

@@ -23,7 +23,10 @@ package struct NAT: ~Copyable, Sendable {
     private var exitV4: IPAddress
     private var exitV6: IPAddress
 
-    package init(flows: consuming FlowTable, bindings: consuming Bindings, fragments: consuming FragmentTable, exits: ExitAddresses) {
+    package init(
+        flows: consuming FlowTable, bindings: consuming Bindings, fragments: consuming FragmentTable,
+        exits: ExitAddresses
+    ) {
         self.flows = flows
         self.bindings = bindings
         self.fragments = fragments
@@ -117,7 +120,8 @@ package struct NAT: ~Copyable, Sendable {
         flows.open(
             slot,
             Flow(
-                inside: key, insideHash: hash, outside: outside, outsideHash: flows.hash(outside), binding: loan.binding,
+                inside: key, insideHash: hash, outside: outside, outsideHash: flows.hash(outside),
+                binding: loan.binding,
                 state: .opening, now: now))
         statistics.flowsOpened &+= 1
         return slot

@@ -62,6 +62,7 @@ private enum TrialPacket {
 
     private func v6(_ protocolNumber: UInt8, _ length: Int) -> [UInt8] {
         let network: [UInt8] = [0x20, 0x01, 0x0d, 0xb8] + [UInt8](repeating: 0, count: 11)
-        return [0x60, 0, 0, 0, UInt8(length >> 8), UInt8(length & 0xff), protocolNumber, 1] + network + [1] + network + [2]
+        return [0x60, 0, 0, 0, UInt8(length >> 8), UInt8(length & 0xff), protocolNumber, 1] + network + [1] + network
+            + [2]
     }
 }

@@ -28,7 +28,9 @@ struct ReplayIO: PacketIO, ~Copyable {
     init(_ replay: borrowing Replay, warmUp: Int, packets: Int, inquiries: Inquiries) throws(KernelError) {
         var messages = try Slab<UInt8>(count: replay.messages.count * Self.room)
         for (index, message) in replay.messages.enumerated() {
-            for (offset, octet) in message.prefix(Self.room).enumerated() { messages[index * Self.room + offset] = octet }
+            for (offset, octet) in message.prefix(Self.room).enumerated() {
+                messages[index * Self.room + offset] = octet
+            }
         }
         let arena = try FrameArena(slots: 64)
         self.messages = messages

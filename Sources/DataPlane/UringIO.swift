@@ -119,7 +119,8 @@ package struct UringIO: PacketIO, ~Copyable {
                 }
                 // Out of buffers, or a full completion queue: nothing is lost, the read is armed again.
                 let error = Errno(rawValue: -completion.result)
-                guard error == .noBufferSpace || error == .resourceTemporarilyUnavailable || error == .interrupted else {
+                guard error == .noBufferSpace || error == .resourceTemporarilyUnavailable || error == .interrupted
+                else {
                     throw KernelError("read", error, side.portName)
                 }
             case Tag.write:

@@ -8,7 +8,8 @@ package enum ResidentMemory {
     /// On a box of 256 MB beside tailscaled, the dozen megabytes that parsing settings takes are better given back.
     package static func forgetStart() {
         for mapping in mappings() where mapping.isCode {
-            _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: mapping.begin), Int(mapping.end - mapping.begin), MADV_DONTNEED)
+            _ = unsafe madvise(
+                UnsafeMutableRawPointer(bitPattern: mapping.begin), Int(mapping.end - mapping.begin), MADV_DONTNEED)
         }
     }
 

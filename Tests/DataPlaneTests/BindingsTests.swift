@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// Who borrows which port, against sets.
 struct BindingsTests {
@@ -33,7 +34,8 @@ struct BindingsTests {
                 local: .unspecified, remote: inside.remote, localPort: loan.port, remotePort: inside.remotePort,
                 transport: inside.transport)
             taken[name(loan.port)] = Flow(
-                inside: inside, insideHash: 0, outside: outside, outsideHash: 0, binding: loan.binding, state: .opening, now: 1)
+                inside: inside, insideHash: 0, outside: outside, outsideHash: 0, binding: loan.binding, state: .opening,
+                now: 1)
             return loan.port
         }
 
@@ -52,7 +54,8 @@ struct BindingsTests {
         _ transport: Transport, client: Int, port: UInt16, remote: Int, remotePort: UInt16 = 443, isV4: Bool = true
     ) -> FlowKey {
         let isEcho = transport == .icmp || transport == .icmpv6
-        let local = isV4 ? IPAddress(v4: 0x6440_0000 + UInt32(client)) : IPAddress(bits: 0xfd7a << 112 + UInt128(client))
+        let local =
+            isV4 ? IPAddress(v4: 0x6440_0000 + UInt32(client)) : IPAddress(bits: 0xfd7a << 112 + UInt128(client))
         let far = isV4 ? IPAddress(v4: 0xcb00_7100 + UInt32(remote)) : IPAddress(bits: 0x2001 << 112 + UInt128(remote))
         return FlowKey(
             local: local, remote: far, localPort: port, remotePort: isEcho ? 0 : remotePort, transport: transport)
@@ -139,7 +142,9 @@ struct BindingsTests {
         var lender = try Lender(range: 1000...1019)
         for transport in [Transport.tcp, .udp] {
             for isV4 in [true, false] {
-                let ports = (0..<21).map { lender.lend(Self.key(transport, client: $0, port: 1, remote: 0, isV4: isV4)) }
+                let ports = (0..<21).map {
+                    lender.lend(Self.key(transport, client: $0, port: 1, remote: 0, isV4: isV4))
+                }
                 #expect(ports.count { $0 == nil } == 1)
             }
         }
@@ -182,7 +187,9 @@ struct BindingsTests {
             let queries = lender.taken.keys.filter { $0.transport == .icmp || $0.transport == .icmpv6 }
             let marks = queries.map { LiveBindings.fingerprint($0.remote, $0.port) }.sorted()
             if lender.words.openQueries != marks { wrong += 1 }
-            if lender.bindings.inUse != lender.ports(.tcp).count + lender.ports(.udp).count + queries.count { wrong += 1 }
+            if lender.bindings.inUse != lender.ports(.tcp).count + lender.ports(.udp).count + queries.count {
+                wrong += 1
+            }
         }
         #expect(wrong == 0)
 

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// The states against RFC 6146 section 3.5.2.2, written down as a table, and against what must hold whatever comes.
 struct FlowStateTests {
@@ -58,7 +59,9 @@ struct FlowStateTests {
         var reached: Set<FlowState> = [.opening]
         for _ in 0..<8 {
             for state in reached {
-                for flags in UInt8.min ... .max { reached.insert(state.afterEgress(transport, TCPFlags(rawValue: flags))) }
+                for flags in UInt8.min ... .max {
+                    reached.insert(state.afterEgress(transport, TCPFlags(rawValue: flags)))
+                }
             }
         }
         #expect(!reached.contains { $0.isKept })

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// The table against a dictionary of flows.
 struct FlowTableTests {
@@ -9,7 +10,8 @@ struct FlowTableTests {
 
     private static func key(_ number: Int) -> FlowKey {
         FlowKey(
-            local: IPAddress(v4: 0x6440_0000 + UInt32(number % 7)), remote: IPAddress(v4: 0xcb00_7100 + UInt32(number % 5)),
+            local: IPAddress(v4: 0x6440_0000 + UInt32(number % 7)),
+            remote: IPAddress(v4: 0xcb00_7100 + UInt32(number % 5)),
             localPort: UInt16(number), remotePort: 443, transport: number % 2 == 0 ? .tcp : .udp)
     }
 
@@ -103,7 +105,8 @@ struct FlowTableTests {
             for number in 0..<64 {
                 let states = Self.states.filter { $0.isKept == (number < kept) }
                 let last = UInt32.random(in: 1...1000, using: &random)
-                let slot = try Self.open(number, in: &table, states.randomElement(using: &random) ?? .opening, now: last)
+                let slot = try Self.open(
+                    number, in: &table, states.randomElement(using: &random) ?? .opening, now: last)
                 if number >= kept { mayGo[slot] = last }
             }
             while let slot = table.nextToEvict() {

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 struct FlowTests {
     @Test func `a flow fills two cache lines`() {

@@ -1,11 +1,13 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 struct FragmentTableTests {
     private static let seed = HashSeed(first: 3, second: 5)
 
-    private static func key(_ identification: UInt16, source: [UInt8] = TestPacket.client4) throws -> FragmentTable.Key {
+    private static func key(_ identification: UInt16, source: [UInt8] = TestPacket.client4) throws -> FragmentTable.Key
+    {
         let packet = TestPacket.udp(from: source, 1, to: TestPacket.remote4, 2, payload: .init(repeating: 0, count: 40))
             .with { $0.identification = identification }
         return FragmentTable.Key(try packet.fragments(of: 16)[1].summary())
@@ -23,7 +25,9 @@ struct FragmentTableTests {
 
     @Test func `recorded again, a datagram has one place and the newer flow`() throws {
         var table = try FragmentTable(seed: Self.seed)
-        for slot in 0..<10 { table.record(try Self.key(1), at: .init(slot: slot, insideHash: 77), now: 100 + UInt32(slot)) }
+        for slot in 0..<10 {
+            table.record(try Self.key(1), at: .init(slot: slot, insideHash: 77), now: 100 + UInt32(slot))
+        }
         let found = table.find(try Self.key(1), now: 109)
         #expect(found?.slot == 9)
     }

@@ -1,10 +1,13 @@
-@testable import DataPlane
 import PacketParse
 import Testing
 
+@testable import DataPlane
+
 /// Datagrams in pieces: only the first carries the ports, all must take the same way.
 struct FragmentTests {
-    private static func datagram(_ source: [UInt8], _ port: UInt16, _ destination: [UInt8], _ remotePort: UInt16) -> TestPacket {
+    private static func datagram(_ source: [UInt8], _ port: UInt16, _ destination: [UInt8], _ remotePort: UInt16)
+        -> TestPacket
+    {
         .udp(from: source, port, to: destination, remotePort, payload: (0..<3001).map { UInt8(truncatingIfNeeded: $0) })
     }
 

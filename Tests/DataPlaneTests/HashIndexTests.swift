@@ -1,5 +1,6 @@
-@testable import DataPlane
 import Testing
+
+@testable import DataPlane
 
 /// The index against a dictionary from slot to hash.
 struct HashIndexTests {
@@ -33,13 +34,15 @@ struct HashIndexTests {
                 index.insert(hash, slot)
                 model[slot] = hash
             }
-            let asked = Bool.random(using: &random) ? homes.hash(&random) : model.randomElement(using: &random)?.value ?? 0
+            let asked =
+                Bool.random(using: &random) ? homes.hash(&random) : model.randomElement(using: &random)?.value ?? 0
             var visited: Set<Int> = []
             let found = index.find(asked) { slot in
                 visited.insert(slot)
                 return false
             }
-            let expected = Set(model.filter { UInt32(truncatingIfNeeded: $0.value) == UInt32(truncatingIfNeeded: asked) }.keys)
+            let expected = Set(
+                model.filter { UInt32(truncatingIfNeeded: $0.value) == UInt32(truncatingIfNeeded: asked) }.keys)
             if found != nil || visited != expected { wrong += 1 }
         }
         #expect(wrong == 0)

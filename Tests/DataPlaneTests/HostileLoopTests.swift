@@ -1,9 +1,10 @@
-@testable import DataPlane
 import Glibc
 import LinuxSystem
 import PacketParse
 import Synchronization
 import Testing
+
+@testable import DataPlane
 
 /// What no honest kernel or peer sends: the loop counts it, and the next good packet passes.
 @Suite(.serialized) struct HostileLoopTests {
@@ -71,7 +72,9 @@ import Testing
         let passes: Bool
 
         init(_ name: String, _ packet: [UInt8], type: UInt8, size: UInt16, flags: UInt8 = 1, passes: Bool = false) {
-            (self.name, self.packet, self.flags, self.type, self.size, self.passes) = (name, packet, flags, type, size, passes)
+            (self.name, self.packet, self.flags, self.type, self.size, self.passes) = (
+                name, packet, flags, type, size, passes
+            )
         }
 
         var testDescription: String { name }
@@ -158,11 +161,15 @@ import Testing
     private static func randomMessage(_ random: inout RandomNumbers) -> [UInt8] {
         guard random.next() & 3 != 0 else { return random.octets(Int.random(in: 1...80, using: &random)) }
         let isV4 = Bool.random(using: &random)
-        let (client, remote) = isV4 ? (TestPacket.client4, TestPacket.remote4) : (TestPacket.client6, TestPacket.remote6)
+        let (client, remote) =
+            isV4 ? (TestPacket.client4, TestPacket.remote4) : (TestPacket.client6, TestPacket.remote6)
         let port = UInt16.random(in: 1...20, using: &random)
         let packet: TestPacket =
             switch random.next() & 3 {
-            case 0: .tcp(from: client, port, to: remote, 443, flags: UInt8(truncatingIfNeeded: random.next()), payload: [1, 2, 3])
+            case 0:
+                .tcp(
+                    from: client, port, to: remote, 443, flags: UInt8(truncatingIfNeeded: random.next()),
+                    payload: [1, 2, 3])
             case 1: .udp(from: client, port, to: remote, 443, payload: [1, 2, 3])
             case 2: .echo(from: client, to: remote, identifier: port)
             default: .unreachable(from: remote, to: client, quoting: random.octets(40))
@@ -171,7 +178,8 @@ import Testing
         for _ in 0..<Int.random(in: 0...3, using: &random) {
             message[Int.random(in: 0..<message.count, using: &random)] = UInt8(truncatingIfNeeded: random.next())
         }
-        return random.next() & 7 == 0 ? Array(message.prefix(Int.random(in: 1...message.count, using: &random))) : message
+        return random.next() & 7 == 0
+            ? Array(message.prefix(Int.random(in: 1...message.count, using: &random))) : message
     }
 
     @Test(arguments: [IOKind.poll, .uring])
@@ -183,7 +191,9 @@ import Testing
             try inParallel(3) { number in
                 guard number < 2 else {
                     usleep(200_000)
-                    let answer = try? wires.inquiries.ask { _, snapshot in snapshot.statistics.dropped(.refused(.hopLimitExceeded)) }
+                    let answer = try? wires.inquiries.ask { _, snapshot in
+                        snapshot.statistics.dropped(.refused(.hopLimitExceeded))
+                    }
                     return answers.withLock { $0.append(answer) }
                 }
                 let message = TestPacket.plainHeader + Self.good.with { $0.hopLimit = 1 }.octets

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// ICMP errors about packets of a flow, in both directions: the quote must read as the receiver sent it.
 struct ICMPErrorTests {
@@ -134,7 +135,9 @@ struct ICMPErrorTests {
         var translator = try Translator()
         let outside = try translator.open(Kind.tcp.packet(ends.client, 5000, ends.remote).octets)
         let left = Kind.tcp.packet(ends.exit, outside, ends.remote).octets
-        let redirect = TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: left).with { $0.transport[0] = 5 }
+        let redirect = TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: left).with {
+            $0.transport[0] = 5
+        }
         let outcome = translator.ingress(redirect.octets)
         #expect(outcome == .dropped(.refused(.unsupportedTransport)))
     }
@@ -153,8 +156,10 @@ struct ICMPErrorTests {
         let ends = Ends(isV4: true)
         var translator = try Translator(range: 0...0)
         _ = translator.egress(TestPacket.echo(from: ends.client, to: ends.remote, identifier: 0).octets)
-        let first = TestPacket.unreachable(from: ends.exit, to: ends.remote, quoting: Kind.udp.packet(ends.remote, 1, ends.exit).octets)
-        let outcome = translator.ingress(TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: first.octets).octets)
+        let first = TestPacket.unreachable(
+            from: ends.exit, to: ends.remote, quoting: Kind.udp.packet(ends.remote, 1, ends.exit).octets)
+        let outcome = translator.ingress(
+            TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: first.octets).octets)
         #expect(outcome == .dropped(.refused(.noFlow)))
     }
 }

@@ -1,7 +1,8 @@
-@testable import DataPlane
 import LinuxSystem
 import Synchronization
 import Testing
+
+@testable import DataPlane
 
 struct InquiriesTests {
     private static func seconds(_ body: () throws -> Void) rethrows -> Double {

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// The memory that the steering program reads, against sets.
 struct LiveBindingsTests {

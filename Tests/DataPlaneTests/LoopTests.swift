@@ -1,8 +1,9 @@
-@testable import DataPlane
 import Glibc
 import LinuxSystem
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// The loop between two socket pairs that stand in for the tuns, with either I/O.
 @Suite(.serialized) struct LoopTests {

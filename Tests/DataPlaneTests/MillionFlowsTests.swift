@@ -1,7 +1,8 @@
-@testable import DataPlane
 import Glibc
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 private let isSoak = unsafe getenv("FORWARDER_SOAK") != nil
 
@@ -14,7 +15,8 @@ struct MillionFlowsTests {
         for remote in 0..<remotes {
             for client in 0..<ports {
                 let packet = TestPacket.tcp(
-                    from: [100, 64, UInt8(client >> 8), UInt8(client & 255)], 5000, to: [203, 0, 113, UInt8(remote)], 443,
+                    from: [100, 64, UInt8(client >> 8), UInt8(client & 255)], 5000, to: [203, 0, 113, UInt8(remote)],
+                    443,
                     flags: 2)
                 if translator.egress(packet.octets).octets == nil { refused += 1 }
             }
@@ -29,7 +31,9 @@ struct MillionFlowsTests {
         #expect(left == (0, 0))
     }
 
-    @Test func `sixty-four remotes can be reached through each of 512 ports`() throws { try Self.fill(512, remotes: 64) }
+    @Test func `sixty-four remotes can be reached through each of 512 ports`() throws {
+        try Self.fill(512, remotes: 64)
+    }
 
     @Test(.enabled(if: isSoak, "takes minutes in a debug build: make soak"))
     func `a million flows fit one address`() throws { try Self.fill(16384, remotes: 64) }

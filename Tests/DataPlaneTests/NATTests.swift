@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// Which packets pass, which flows may begin, and what is left when they end.
 struct NATTests {
@@ -34,14 +35,18 @@ struct NATTests {
         var wrong = 0
         for _ in 0..<20_000 {
             let source = [203, 0, 0, UInt8.random(in: 0..<20, using: &random)]
-            let destination = Bool.random(using: &random) ? TestPacket.exit4 : [100, 64, 0, UInt8.random(in: 0..<4, using: &random)]
+            let destination =
+                Bool.random(using: &random) ? TestPacket.exit4 : [100, 64, 0, UInt8.random(in: 0..<4, using: &random)]
             let port = UInt16.random(in: 995...1070, using: &random)
             let remotePort: UInt16 = Bool.random(using: &random) ? 443 : 80
             let packet: TestPacket
             switch Int.random(in: 0..<6, using: &random) {
-            case 0..<3: packet = .tcp(from: source, remotePort, to: destination, port, flags: UInt8.random(in: 0...255, using: &random))
+            case 0..<3:
+                packet = .tcp(
+                    from: source, remotePort, to: destination, port, flags: UInt8.random(in: 0...255, using: &random))
             case 3: packet = .udp(from: source, remotePort, to: destination, port)
-            case 4: packet = .echo(from: source, to: destination, identifier: port, isReply: Bool.random(using: &random))
+            case 4:
+                packet = .echo(from: source, to: destination, identifier: port, isReply: Bool.random(using: &random))
             default:
                 packet = .unreachable(
                     from: TestPacket.router4, to: destination,
@@ -72,7 +77,9 @@ struct NATTests {
     }
 
     @Test(arguments: [Transport.tcp, .udp, .icmp])
-    func `a full range is a refusal at the last number, and can be had again when one flow ends`(transport: Transport) throws {
+    func `a full range is a refusal at the last number, and can be had again when one flow ends`(transport: Transport)
+        throws
+    {
         var translator = try Translator(flows: 256, range: 1000...1049)
         func packet(_ client: Int, flags: UInt8 = 2) -> [UInt8] {
             let source: [UInt8] = [100, 64, 0, UInt8(client)]
@@ -145,8 +152,11 @@ struct NATTests {
                 let client = Int.random(in: 0..<400, using: &random)
                 let kind = RoundTripTests.Kind.allCases.randomElement(using: &random) ?? .tcp
                 let remote: [UInt8] = [203, 0, 0, UInt8.random(in: 0..<5, using: &random)]
-                let packet = kind.packet([100, 64, UInt8(client >> 8), UInt8(client & 255)], 7, remote, 443, isAnswer: false, payload: [])
-                if let outside = translator.egress(packet.octets, checksum: kind.pending).outsidePort, Bool.random(using: &random) {
+                let packet = kind.packet(
+                    [100, 64, UInt8(client >> 8), UInt8(client & 255)], 7, remote, 443, isAnswer: false, payload: [])
+                if let outside = translator.egress(packet.octets, checksum: kind.pending).outsidePort,
+                    Bool.random(using: &random)
+                {
                     let answer = kind.packet(remote, 443, TestPacket.exit4, outside, isAnswer: true, payload: [])
                     _ = translator.ingress(answer.octets, checksum: kind.pending)
                 }
@@ -200,7 +210,8 @@ struct NATTests {
     func `no flow begins from or to an address that no router forwards`(address: [UInt8]) throws {
         var translator = try Translator()
         for packet in [
-            TestPacket.udp(from: address, 1, to: TestPacket.remote4, 2), .udp(from: TestPacket.client4, 1, to: address, 2),
+            TestPacket.udp(from: address, 1, to: TestPacket.remote4, 2),
+            .udp(from: TestPacket.client4, 1, to: address, 2),
         ] {
             let outcome = translator.egress(packet.octets)
             #expect(outcome == .dropped(.refused(.unforwardableAddress)))
@@ -242,7 +253,8 @@ struct NATTests {
         #expect(refused == .dropped(.refused(.noExitAddress)))
         let forwarded = translator.egress(TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).octets)
         #expect(forwarded.octets != nil)
-        let back = translator.ingress(TestPacket.udp(from: TestPacket.remote6, 2, to: .init(repeating: 0, count: 16), 1).octets)
+        let back = translator.ingress(
+            TestPacket.udp(from: TestPacket.remote6, 2, to: .init(repeating: 0, count: 16), 1).octets)
         #expect(back == .dropped(.refused(.noFlow)))
     }
 }

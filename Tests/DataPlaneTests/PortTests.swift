@@ -1,4 +1,3 @@
-@testable import DataPlane
 import Glibc
 import LinuxNetwork
 import LinuxSystem
@@ -6,6 +5,8 @@ import PacketParse
 import Synchronization
 import SystemPackage
 import Testing
+
+@testable import DataPlane
 
 private let isRoot = geteuid() == 0
 private let needsRoot: Comment = "a tun device of the test's own needs root"
@@ -59,7 +60,8 @@ struct PortTests {
 
     /// A checksum that is to begin behind the packet's end: the kernel refuses such a super-packet with EINVAL, as broken
     /// kernels do with good ones.
-    private static func refusable(_ packet: TestPacket, type: UInt8, size: UInt16) -> (header: [UInt8], octets: [UInt8]) {
+    private static func refusable(_ packet: TestPacket, type: UInt8, size: UInt16) -> (header: [UInt8], octets: [UInt8])
+    {
         let words = [UInt16(0), size, 60_000, 16].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
         return ([1, type] + words, packet.with { $0.checksum = .partial }.octets)
     }
@@ -113,7 +115,9 @@ private struct Counters: Equatable, Sendable {
 
 private func bringUp(_ name: String) throws(KernelError) {
     let netlink = try Netlink()
-    guard let link = try netlink.link(named: name) else { throw KernelError("RTM_GETLINK", .noSuchFileOrDirectory, name) }
+    guard let link = try netlink.link(named: name) else {
+        throw KernelError("RTM_GETLINK", .noSuchFileOrDirectory, name)
+    }
     // Silent: else the kernel's own neighbour messages would come out of the port.
     try netlink.disableAddressGeneration(on: link)
     try netlink.bringUp(link)

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// Out and back: what leaves must be what the client would have sent from the exit address, and what comes back what the
 /// remote would have sent to the client, octet by octet, checksums computed anew.
@@ -54,9 +55,13 @@ struct RoundTripTests {
         let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
         let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
         var wrong: [String] = []
-        for size in [0, 1, 2, 3, 7, 8, 511, 1472, 65_001] + (0..<60).map({ _ in Int.random(in: 0..<1400, using: &random) }) {
+        for size in [0, 1, 2, 3, 7, 8, 511, 1472, 65_001]
+            + (0..<60).map({ _ in Int.random(in: 0..<1400, using: &random) })
+        {
             let payload = random.octets(size)
-            let (port, remotePort) = (UInt16.random(in: 1...65_535, using: &random), UInt16.random(in: 1...65_535, using: &random))
+            let (port, remotePort) = (
+                UInt16.random(in: 1...65_535, using: &random), UInt16.random(in: 1...65_535, using: &random)
+            )
             let sent = kind.packet(client, port, remote, remotePort, isAnswer: false, payload: payload)
             let left = translator.egress(sent.octets, checksum: kind.pending)
             guard let outside = left.outsidePort else {
@@ -92,13 +97,18 @@ struct RoundTripTests {
         let left = translator.egress(TestPacket.udp(from: client, 5000, to: remote, 53, payload: payload).octets)
         let octets = try #require(left.octets)
         #expect(Array(octets[field..<field + 2]) == [0xff, 0xff])
-        #expect(octets == TestPacket.udp(from: exit, outside, to: remote, 53, payload: payload).with { $0.hopLimit = 63 }.octets)
+        #expect(
+            octets
+                == TestPacket.udp(from: exit, outside, to: remote, 53, payload: payload).with { $0.hopLimit = 63 }
+                .octets)
     }
 
     @Test func `a hop is counted and the last is not passed`() throws {
         var translator = try Translator()
         for hops in [UInt8(0), 1, 2, 255] {
-            let packet = TestPacket.udp(from: TestPacket.client4, 5000, to: TestPacket.remote4, 53).with { $0.hopLimit = hops }
+            let packet = TestPacket.udp(from: TestPacket.client4, 5000, to: TestPacket.remote4, 53).with {
+                $0.hopLimit = hops
+            }
             let outcome = translator.egress(packet.octets)
             if hops > 1 {
                 #expect(outcome.octets?[8] == hops - 1)

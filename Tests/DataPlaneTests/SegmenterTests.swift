@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// Cutting a super-packet against building each of its packets from scratch.
 struct SegmenterTests {
@@ -49,8 +50,10 @@ struct SegmenterTests {
             if number == 0 { flags |= 0x80 }
             if number == pieces.count - 1 { flags |= 0x09 }
             let sequence = 0xffff_ff00 &+ UInt32(number * sizes.segment)
-            let packet = TestPacket.tcp(from: source, 7, to: remote, 9, flags: flags, sequence: sequence, payload: piece)
-                .with { $0.identification = 0xfffe &+ UInt16(truncatingIfNeeded: number) }
+            let packet = TestPacket.tcp(
+                from: source, 7, to: remote, 9, flags: flags, sequence: sequence, payload: piece
+            )
+            .with { $0.identification = 0xfffe &+ UInt16(truncatingIfNeeded: number) }
             return TestPacket.plainHeader + packet.octets
         }
         #expect(cut.count == expected.count)
@@ -85,13 +88,17 @@ struct SegmenterTests {
     @Test func `a header that contradicts its packet cuts nothing`() throws {
         let tcp4 = TestPacket.tcp(from: TestPacket.exit4, 7, to: TestPacket.remote4, 9, payload: [1, 2, 3]).octets
         let udp6 = TestPacket.udp(from: TestPacket.exit6, 7, to: TestPacket.remote6, 9, payload: [1, 2, 3]).octets
-        let echo = TestPacket.echo(from: TestPacket.exit4, to: TestPacket.remote4, identifier: 9, payload: [1, 2, 3]).octets
+        let echo = TestPacket.echo(from: TestPacket.exit4, to: TestPacket.remote4, identifier: 9, payload: [1, 2, 3])
+            .octets
         let empty = TestPacket.tcp(from: TestPacket.exit4, 7, to: TestPacket.remote4, 9).octets
-        let fragment = TestPacket.udp(from: TestPacket.exit4, 7, to: TestPacket.remote4, 9, payload: .init(repeating: 0, count: 24))
-            .fragments(of: 16)[0]
+        let fragment = TestPacket.udp(
+            from: TestPacket.exit4, 7, to: TestPacket.remote4, 9, payload: .init(repeating: 0, count: 24)
+        )
+        .fragments(of: 16)[0]
         let cases: [([UInt8], VirtioNetHeader.GSOType, Int)] = [
             (tcp4, .tcp4, 0), (tcp4, .tcp6, 2), (tcp4, .udpL4, 2), (tcp4, .udp, 2), (tcp4, .none, 2),
-            (udp6, .tcp6, 2), (udp6, .udp, 2), (echo, .tcp4, 2), (echo, .udpL4, 2), (empty, .tcp4, 2), (fragment, .udpL4, 2),
+            (udp6, .tcp6, 2), (udp6, .udp, 2), (echo, .tcp4, 2), (echo, .udpL4, 2), (empty, .tcp4, 2),
+            (fragment, .udpL4, 2),
         ]
         for (packet, type, size) in cases {
             #expect(throws: DropReason.refused(.badSuperPacket)) {

@@ -1,5 +1,6 @@
-@testable import DataPlane
 import Testing
+
+@testable import DataPlane
 
 /// The wheel against a dictionary from slot to second.
 struct TimerWheelTests {

@@ -1,6 +1,7 @@
-@testable import DataPlane
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// A NAT without a loop: octets in, octets out, at a second of the test's choosing.
 struct Translator: ~Copyable {
@@ -112,7 +113,9 @@ extension Array where Element == UInt8 {
         let words = unsafe transport == .tcp ? tcpPorts : udpPorts
         var open: Set<UInt16> = []
         for index in 0..<LiveBindings.portWords where unsafe words[index] != 0 {
-            for bit in 0..<64 where unsafe words[index] >> UInt64(bit) & 1 != 0 { open.insert(UInt16(index * 64 + bit)) }
+            for bit in 0..<64 where unsafe words[index] >> UInt64(bit) & 1 != 0 {
+                open.insert(UInt16(index * 64 + bit))
+            }
         }
         return open
     }
@@ -122,6 +125,8 @@ extension Array where Element == UInt8 {
     /// Whether the steering program would let an answer in: it looks at eight places from the fingerprint's home on.
     func admits(query identifier: UInt16, from remote: IPAddress) -> Bool {
         let mark = LiveBindings.fingerprint(remote, identifier)
-        return (0..<8).contains { unsafe queries[(Int(truncatingIfNeeded: mark) &+ $0) & (Self.queryCount - 1)] == mark }
+        return (0..<8).contains {
+            unsafe queries[(Int(truncatingIfNeeded: mark) &+ $0) & (Self.queryCount - 1)] == mark
+        }
     }
 }

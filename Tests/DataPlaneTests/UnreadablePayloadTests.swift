@@ -1,7 +1,8 @@
-@testable import DataPlane
 import Glibc
 import PacketParse
 import Testing
+
+@testable import DataPlane
 
 /// No payload inspection, proven: behind the headers the memory cannot be read, and nothing on a packet's way notices.
 struct UnreadablePayloadTests {
@@ -71,12 +72,16 @@ struct UnreadablePayloadTests {
         let sent = kind.packet(client, 5000, remote, 443, isAnswer: false, payload: Self.payload)
         let left = try Self.pass(sent, &nat, .egress, kind.pending)
         let outside = try #require(nat.flows.flows(in: 0..<1).first?.outsidePort)
-        let expected = kind.packet(exit, outside, remote, 443, isAnswer: false, payload: Self.payload).with { $0.hopLimit = 63 }
+        let expected = kind.packet(exit, outside, remote, 443, isAnswer: false, payload: Self.payload).with {
+            $0.hopLimit = 63
+        }
         #expect(left == Array(expected.octets.prefix(left.count)))
 
         let answer = kind.packet(remote, 443, exit, outside, isAnswer: true, payload: Self.payload)
         let arrived = try Self.pass(answer, &nat, .ingress, kind.pending)
-        let back = kind.packet(remote, 443, client, 5000, isAnswer: true, payload: Self.payload).with { $0.hopLimit = 63 }
+        let back = kind.packet(remote, 443, client, 5000, isAnswer: true, payload: Self.payload).with {
+            $0.hopLimit = 63
+        }
         #expect(arrived == Array(back.octets.prefix(arrived.count)))
         withExtendedLifetime(words) {}
     }

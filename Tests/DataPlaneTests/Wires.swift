@@ -1,7 +1,8 @@
-@testable import DataPlane
 import Glibc
 import LinuxSystem
 import PacketParse
+
+@testable import DataPlane
 
 /// The far ends of the two ports of a running loop.
 struct Wires: Sendable {
@@ -63,7 +64,8 @@ func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
     for _ in 0..<2 {
         var pair: (CInt, CInt) = (0, 0)
         _ = unsafe withUnsafeMutableBytes(of: &pair) {
-            unsafe socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: CInt.self))
+            unsafe socketpair(
+                AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: CInt.self))
         }
         _ = fcntl(pair.0, F_SETFL, O_NONBLOCK)
         near.append(pair.0)

@@ -55,7 +55,9 @@ import Testing
             }
         }
         let status = try forwarder.status()
-        if kind == .plain { #expect(status.forwarded.egress.superPackets > 0 && status.forwarded.ingress.superPackets > 0) }
+        if kind == .plain {
+            #expect(status.forwarded.egress.superPackets > 0 && status.forwarded.ingress.superPackets > 0)
+        }
     }
 
     @Test("the counters are the kernel's, to the byte and the packet", arguments: ["uring", "poll"])
@@ -63,8 +65,10 @@ import Testing
         let lab = try PlainLab()
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab, ["--io", io])
         let before = try (lab.node.counters(of: "fwd-in"), lab.node.counters(of: "fwd-out"))
-        _ = try Transfer(.upload, bytes: 5_000_000, client: lab.client, server: lab.internet, at: lab.internetAddress.v4)
-        _ = try Transfer(.download, bytes: 5_000_000, client: lab.client, server: lab.internet, at: lab.internetAddress.v6)
+        _ = try Transfer(
+            .upload, bytes: 5_000_000, client: lab.client, server: lab.internet, at: lab.internetAddress.v4)
+        _ = try Transfer(
+            .download, bytes: 5_000_000, client: lab.client, server: lab.internet, at: lab.internetAddress.v6)
         // The last acknowledgements are still on their way.
         usleep(500_000)
         let after = try (lab.node.counters(of: "fwd-in"), lab.node.counters(of: "fwd-out"))
@@ -85,12 +89,16 @@ import Testing
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
         #expect(try lab.client.ping(lab.nodeAddress.v4) == 3)
         #expect(try lab.client.ping(lab.nodeAddress.v6) == 3)
-        #expect(try EchoClient(on: lab.client, to: lab.nodeAddress.v4).endpointSeenOverTCP().hasPrefix(lab.clientAddress.v4))
+        #expect(
+            try EchoClient(on: lab.client, to: lab.nodeAddress.v4).endpointSeenOverTCP().hasPrefix(lab.clientAddress.v4)
+        )
         // The node asks the internet by its VPN, with a source port of its own, while a client does the same.
         let far = try EchoServer(on: lab.internet, at: lab.internetAddress)
         let viaVPN = ["ping", "-c", "3", "-i", "0.2", "-W", "2", "-I", lab.vpnEdge, lab.internetAddress.v4]
         if kind == .plain { try lab.node.run(viaVPN) }
-        #expect(try EchoClient(on: lab.client, to: lab.internetAddress.v4).endpointSeenOverUDP().hasPrefix(lab.seenAddress.v4))
+        #expect(
+            try EchoClient(on: lab.client, to: lab.internetAddress.v4).endpointSeenOverUDP().hasPrefix(
+                lab.seenAddress.v4))
         let status = try forwarder.status()
         #expect(status.drops.values.reduce(0, +) == 0, "\(status.drops.filter { $0.value > 0 })")
         withExtendedLifetime((echo, far)) {}
@@ -106,7 +114,9 @@ import Testing
         let port = try #require(seen.split(separator: ":").last.map(String.init))
         let before = try lab.client.counters(of: "eth0").receivedPackets
         // From another port of the same remote: not the flow that the client opened.
-        try lab.internet.run(["bash", "-c", "for i in 1 2 3 4 5; do echo x > /dev/udp/\(lab.exitAddress.v4)/\(port); done"])
+        try lab.internet.run([
+            "bash", "-c", "for i in 1 2 3 4 5; do echo x > /dev/udp/\(lab.exitAddress.v4)/\(port); done",
+        ])
         usleep(300_000)
         #expect(try forwarder.status().drops["no_flow"] ?? 0 >= 5)
         #expect(try lab.client.counters(of: "eth0").receivedPackets - before <= 1)

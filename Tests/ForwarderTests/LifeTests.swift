@@ -36,7 +36,8 @@ import Testing
             let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
             #expect(try lab.client.ping(home) == 3)
             forwarder.child.signal(signal)
-            #expect(forwarder.child.wait(upTo: .seconds(5)) == (signal == SIGTERM ? .exited(0) : .killed(signal: signal)))
+            #expect(
+                forwarder.child.wait(upTo: .seconds(5)) == (signal == SIGTERM ? .exited(0) : .killed(signal: signal)))
             #expect(try lab.client.ping(home, count: 2, upTo: 1) == 0, "after signal \(signal)")
             #expect(try lab.client.ping(lab.nodeAddress.v4) == 3, "the node itself answers")
         }
@@ -55,7 +56,10 @@ import Testing
         let lab = try PlainLab()
         try lab.node.run(["tc", "qdisc", "add", "dev", "tun0", "clsact"])
         try lab.node.run(
-            ["tc", "filter", "add", "dev", "tun0", "egress", "prio", "7", "protocol", "ip", "u32", "match", "u32", "0", "0"])
+            [
+                "tc", "filter", "add", "dev", "tun0", "egress", "prio", "7", "protocol", "ip", "u32", "match", "u32",
+                "0", "0",
+            ])
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
         _ = try forwarder.ask(["down"])
         #expect(try lab.node.run(["tc", "filter", "show", "dev", "tun0", "egress"]).contains("u32"))
@@ -73,7 +77,8 @@ import Testing
             let started = Date().timeIntervalSince1970
             let child = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
             try eventually { pings.standardOutput.contains("icmp_seq=") }
-            let first = try #require(pings.standardOutput.split(separator: "[").dropFirst().first?.split(separator: "]").first)
+            let first = try #require(
+                pings.standardOutput.split(separator: "[").dropFirst().first?.split(separator: "]").first)
             milliseconds.append((try #require(Double(first)) - started) * 1000)
             child.terminate()
         }

@@ -29,7 +29,8 @@ extension StatusReport {
         io = session.choice.kind == .uring ? .uring : .poll
         ioReason = session.ioReason(settings.io)
         edges = Edges(
-            tailnet: Edge(session.edges.tailnet), vpn: Edge(session.edges.vpn), uplink: session.edges.uplink.map(Edge.init))
+            tailnet: Edge(session.edges.tailnet), vpn: Edge(session.edges.vpn),
+            uplink: session.edges.uplink.map(Edge.init))
         exitAddresses = ExitAddresses(
             v4: session.edges.exits.v4?.description, v6: session.edges.exits.v6?.description)
         ports = Ports(
@@ -66,11 +67,12 @@ extension StatusReport.Traffic {
 
 extension StatusReport.Port.Offloads {
     fileprivate init(_ offloads: DataPlane.Port.Offloads) {
-        self = switch offloads {
-        case .all: .all
-        case .noUSO: .noUSO
-        case .none: .none
-        }
+        self =
+            switch offloads {
+            case .all: .all
+            case .noUSO: .noUSO
+            case .none: .none
+            }
     }
 }
 

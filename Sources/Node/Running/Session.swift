@@ -130,7 +130,8 @@ extension Session {
     ) throws(Refusal) -> (inside: Int32, outside: Int32) {
         do throws(KernelError) {
             var indexes: [Int32] = []
-            for (side, program) in [(Side.inside, Steering.Program.insidePortIngress), (.outside, .outsidePortIngress)] {
+            for (side, program) in [(Side.inside, Steering.Program.insidePortIngress), (.outside, .outsidePortIngress)]
+            {
                 guard let link = try netlink.link(named: side.portName) else {
                     throw KernelError("RTM_GETLINK", .noSuchAddressOrDevice, side.portName)
                 }

@@ -71,7 +71,8 @@ func prefixes(_ text: String) throws(Misfit) -> [IPPrefix] {
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
         let written = String(part.drop { $0 == " " })
         guard let prefix = IPPrefix(written) else {
-            throw Misfit(reason: "holds \"\(written)\", which is no prefix (an address, a slash, a length; no host bits)")
+            throw Misfit(
+                reason: "holds \"\(written)\", which is no prefix (an address, a slash, a length; no host bits)")
         }
         prefixes.append(prefix)
     }
