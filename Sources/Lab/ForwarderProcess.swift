@@ -35,6 +35,17 @@ package final class ForwarderProcess: Sendable {
     /// The answer of a verb that is run beside it, or after it.
     package func ask(_ arguments: [String]) throws(LabFailure) -> String { try node.run(program + arguments) }
 
+    /// Memory that it has resident now, shared pages included.
+    package func residentBytes() throws(LabFailure) -> Int {
+        let path = "/proc/\(child.processIdentifier)/status"
+        let status = try toward("read \(path)") { () throws(KernelError) in try contents(of: path) }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        guard let kibibytes = line?.split(separator: " ").dropLast().last.flatMap({ Int($0) }) else {
+            throw LabFailure(couldNot: "read \(path)", because: "it has no VmRSS")
+        }
+        return kibibytes * 1024
+    }
+
     /// Processor time it has used so far, its share of the kernel's work included; the kernel counts in hundredths.
     package func processorSeconds() throws(LabFailure) -> Double {
         let path = "/proc/\(child.processIdentifier)/stat"

@@ -2,41 +2,54 @@ import Glibc
 
 /// What of this process is kept in memory.
 package enum ResidentMemory {
-    /// Lets go of the code that only the start needed. What is used again comes back from the page cache by itself.
+    /// Lets go of what only the start needed: code, relocations, constants. What is used again comes back from the page
+    /// cache by itself.
     ///
-    /// Code alone: a constant may lie in a page that the dynamic linker changed before it was made read-only.
-    /// On a box of 256 MB beside tailscaled, the dozen megabytes that parsing settings takes are better given back.
+    /// On a box of 256 MB beside tailscaled, the dozen megabytes that reading settings takes are better given back.
     package static func forgetStart() {
-        for mapping in mappings() where mapping.isCode {
-            _ = unsafe madvise(
-                UnsafeMutableRawPointer(bitPattern: mapping.begin), Int(mapping.end - mapping.begin), MADV_DONTNEED)
+        for mapping in mappings() where mapping.isUnchangedFile {
+            _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: mapping.begin), mapping.length, MADV_DONTNEED)
         }
     }
 
     private struct Mapping {
         let begin: UInt
-        let end: UInt
-        let isCode: Bool
+        let length: Int
+        private let isWritable: Bool
+        private let isFile: Bool
+        /// Whether some pages are no longer the file's: the dynamic linker writes to constants before it protects them,
+        /// and such pages do not come back.
+        var isChanged = false
 
-        /// A line of /proc/self/maps: `7f00-7f10 r-xp 00000000 fe:00 1234 /usr/lib/libc.so.6`.
+        var isUnchangedFile: Bool { isFile && !isWritable && !isChanged }
+
+        /// The first line of an entry: `7f00-7f10 r-xp 00000000 fe:00 1234    /usr/lib/libc.so.6`.
         init?(_ line: Substring) {
-            let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
-            guard fields.count == 6 else { return nil }
-            let range = fields[0].split(separator: "-")
-            guard range.count == 2, let begin = UInt(range[0], radix: 16), let end = UInt(range[1], radix: 16) else {
-                return nil
-            }
-            self.begin = begin
-            self.end = end
-            isCode = fields[1] == "r-xp" && fields[5].contains("/")
+            let fields = line.split(separator: " ", maxSplits: 5)
+            guard fields.count >= 5, fields[1].utf8.count == 4 else { return nil }
+            let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+            guard ends.count == 2 else { return nil }
+            begin = ends[0]
+            length = Int(ends[1] - ends[0])
+            isWritable = fields[1].contains("w")
+            isFile = fields.count == 6 && fields[5].contains("/")
         }
     }
 
+    /// Read from /proc/self/smaps, where each mapping's line is followed by lines such as `Anonymous:    0 kB`.
     private static func mappings() -> [Mapping] {
-        guard let file = unsafe fopen("/proc/self/maps", "re") else { return [] }
+        guard let file = unsafe fopen("/proc/self/smaps", "re") else { return [] }
         defer { unsafe fclose(file) }
-        var text = [UInt8](repeating: 0, count: 1 << 16)
-        let length = unsafe fread(&text, 1, text.count, file)
-        return String(decoding: text.prefix(length), as: UTF8.self).split(separator: "\n").compactMap(Mapping.init)
+        var mappings: [Mapping] = []
+        var line = [CChar](repeating: 0, count: 1024)
+        while unsafe fgets(&line, CInt(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            if let mapping = Mapping(text[...]) {
+                mappings.append(mapping)
+            } else if text.hasPrefix("Anonymous:"), !text.hasSuffix(" 0 kB"), !mappings.isEmpty {
+                mappings[mappings.count - 1].isChanged = true
+            }
+        }
+        return mappings
     }
 }

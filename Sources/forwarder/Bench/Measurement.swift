@@ -19,7 +19,7 @@ extension Measurement {
         let lab = try scenario.lab.make()
         let variants = variants ?? scenario.variants
         let samples = try interleave(variants, rounds: rounds) { variant, round throws(LabFailure) in
-            let sample = try variant.forward(in: lab) { lab throws(LabFailure) in try scenario.measure(lab, seconds) }
+            let sample = try scenario.measure(lab, variant, seconds)
             let value = decimalText(sample.value, places: 3)
             told("\(scenario.name), round \(round + 1) of \(rounds): \(variant.rawValue) \(value) \(scenario.unit)")
             return sample

@@ -2,7 +2,7 @@ import Lab
 
 /// Something that is measured, alike for every variant.
 ///
-/// To add one: a file beside `TCPScenarios.swift` with its value, and the value's name in `all`.
+/// To add one: its value, beside `TCPScenarios.swift`, and the value's name in `all`.
 struct Scenario: Sendable {
     enum Better: String, Codable { case higher, lower }
 
@@ -11,10 +11,10 @@ struct Scenario: Sendable {
     let better: Better
     let lab: LabKind
     let variants: [Variant]
-    /// Takes so many seconds, on a lab whose node forwards by then, and answers in the unit.
-    let measure: @Sendable (_ lab: any Lab, _ seconds: Int) throws(LabFailure) -> Double
+    /// Takes so many seconds on a lab in which nobody forwards, before and after.
+    let measure: @Sendable (_ lab: any Lab, _ variant: Variant, _ seconds: Int) throws(LabFailure) -> Variant.Sample
 
-    static let all = [tcpBulk, tcpWireGuard]
+    static let all = [tcpBulk, tcpWireGuard, start, residentMemory, idle]
 }
 
 /// Who forwards while something is measured. The raw values are the names in `bench --json`.
@@ -25,6 +25,7 @@ enum Variant: String, Sendable {
     case uring, poll
 
     struct Sample {
+        /// In the scenario's unit.
         let value: Double
         /// What the forwarder used meanwhile; the kernel's own forwarding is charged to whoever sends.
         let processorSeconds: Double?

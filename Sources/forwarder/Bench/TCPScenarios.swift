@@ -10,9 +10,11 @@ extension Scenario {
     private static func tcp(_ name: String, _ lab: LabKind) -> Scenario {
         Scenario(
             name: name, unit: "Gbit/s", better: .higher, lab: lab, variants: [.kernel, .uring, .poll]
-        ) { lab, seconds throws(LabFailure) in
-            try Throughput(seconds: seconds, client: lab.client, server: lab.internet, at: lab.internetAddress.v4)
-                .gigabitsPerSecond
+        ) { lab, variant, seconds throws(LabFailure) in
+            try variant.forward(in: lab) { lab throws(LabFailure) in
+                try Throughput(seconds: seconds, client: lab.client, server: lab.internet, at: lab.internetAddress.v4)
+                    .gigabitsPerSecond
+            }
         }
     }
 }
