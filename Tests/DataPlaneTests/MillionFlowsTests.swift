@@ -35,6 +35,6 @@ struct MillionFlowsTests {
         try Self.fill(512, remotes: 64)
     }
 
-    @Test(.enabled(if: isSoak, "takes minutes in a debug build: make soak"))
+    @Test(.enabled(if: isSoak, "takes a minute in a debug build: make soak"))
     func `a million flows fit one address`() throws { try Self.fill(16384, remotes: 64) }
 }
