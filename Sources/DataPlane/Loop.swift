@@ -190,6 +190,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             if side == .inside { outside.degrade(to: rung) } else { inside.degrade(to: rung) }
         } catch {
             statistics.drop(error)
+            statistics.withdraw(side == .outside ? .egress : .ingress, bytes: frame.length - VirtioNetHeader.size)
         }
         io.recycle(frame)
     }

@@ -35,7 +35,22 @@ package struct Statistics: Sendable, BitwiseCopyable {
     }
 }
 
+extension Statistics {
+    /// Takes back what was counted as forwarded when it was handed to a port that then refused it.
+    mutating func withdraw(_ direction: Direction, bytes: Int) {
+        switch direction {
+        case .egress: egress.remove(bytes)
+        case .ingress: ingress.remove(bytes)
+        }
+    }
+}
+
 extension Statistics.Traffic {
+    mutating func remove(_ octets: Int) {
+        packets &-= 1
+        bytes &-= UInt64(truncatingIfNeeded: octets)
+    }
+
     @inline(always) mutating func add(_ octets: Int, _ isSuperPacket: Bool) {
         packets &+= 1
         bytes &+= UInt64(truncatingIfNeeded: octets)

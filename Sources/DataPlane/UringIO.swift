@@ -112,16 +112,18 @@ package struct UringIO: PacketIO, ~Copyable {
             switch kind & ~1 {
             case Tag.read:
                 if completion.flags & IORING_CQE_F_MORE == 0 { isArmed[side.rawValue] = false }
-                if completion.result >= 0 {
+                // An empty read, which a tun never makes, comes without a buffer.
+                if completion.flags & IORING_CQE_F_BUFFER != 0 {
                     provided[side.rawValue] -= 1
                     let slot = UInt16(truncatingIfNeeded: completion.flags >> 16)
                     return Arrival(Frame(slot: slot, length: Int(completion.result)), from: side)
                 }
                 // Out of buffers, or a full completion queue: nothing is lost, the read is armed again.
                 let error = Errno(rawValue: -completion.result)
-                guard error == .noBufferSpace || error == .resourceTemporarilyUnavailable || error == .interrupted
-                else {
-                    throw KernelError("read", error, side.portName)
+                switch error {
+                case .noBufferSpace, .resourceTemporarilyUnavailable, .interrupted: break
+                default:
+                    guard completion.result == 0 else { throw KernelError("read", error, side.portName) }
                 }
             case Tag.write:
                 let slot = UInt16(truncatingIfNeeded: completion.tag)
