@@ -98,13 +98,13 @@ static __always_inline bool is_error(__u8 protocol, __u8 type)
 static __always_inline bool quotes_live_binding(
     struct __sk_buff *skb, __u32 offset, const struct steering_address *exit)
 {
-    struct datagram quoted = {};
+    struct datagram quoted;
     struct icmp_head icmp;
     __be16 source_port;
 
     if (!read_datagram(skb, offset, &quoted))
         return false;
-    if (!same_address(&quoted.source, exit) || quoted.is_later_fragment)
+    if (!same_address(&quoted.source, exit) || is_later_fragment(&quoted))
         return false;
 
     switch (quoted.protocol) {
@@ -147,30 +147,44 @@ static __always_inline bool answers_live_binding(struct __sk_buff *skb, const st
     }
 }
 
-/* A fragment goes where its first one went; one that overtook it goes to the host. */
-static __always_inline bool is_ours(struct __sk_buff *skb, const struct datagram *datagram)
+static __always_inline struct fragment_key fragment_key(const struct datagram *datagram)
 {
-    if (!datagram->is_fragment)
-        return answers_live_binding(skb, datagram);
-
-    struct fragment_key key = {
+    return (struct fragment_key){
         .source = datagram->source, .id = datagram->fragment_id, .protocol = datagram->protocol };
+}
+
+/* A fragment goes where its first one went; one that overtook it goes to the host. */
+static __always_inline bool follows_ours(const struct datagram *datagram)
+{
+    struct fragment_key key = fragment_key(datagram);
+    __u64 *passed = bpf_map_lookup_elem(&fragments, &key);
+
+    return passed && bpf_ktime_get_ns() - *passed < fragment_lifetime_ns;
+}
+
+static __always_inline void remember_first_fragment(const struct datagram *datagram)
+{
+    struct fragment_key key = fragment_key(datagram);
     __u64 now = bpf_ktime_get_ns();
 
-    if (datagram->is_later_fragment) {
-        __u64 *passed = bpf_map_lookup_elem(&fragments, &key);
-        return passed && now - *passed < fragment_lifetime_ns;
-    }
+    bpf_map_update_elem(&fragments, &key, &now, BPF_ANY);
+}
+
+static __always_inline bool is_ours(struct __sk_buff *skb, const struct datagram *datagram)
+{
+    if (is_later_fragment(datagram))
+        return follows_ours(datagram);
     if (!answers_live_binding(skb, datagram))
         return false;
-    bpf_map_update_elem(&fragments, &key, &now, BPF_ANY);
+    if (is_fragment(datagram))
+        remember_first_fragment(datagram);
     return true;
 }
 
 SEC("tc")
 int vpn_ingress(struct __sk_buff *skb)
 {
-    struct datagram datagram = {};
+    struct datagram datagram;
 
     if (!is_ip(skb) || !read_datagram(skb, network_offset(&ways.vpn), &datagram))
         return conclude(verdict_vpn_to_host, TC_ACT_OK);

@@ -52,11 +52,22 @@ private let host = Outcome.passed("vpn_to_host")
                 padding(before: .destinationOptions) + padding(before: .udp) + udp(53, 30000)), ours
         ),
         (
+            "behind eight extension headers",
+            ipv6(
+                remote6, exit6, .destinationOptions,
+                (0..<7).flatMap { _ in padding(before: .destinationOptions) } + padding(before: .udp)
+                    + udp(53, 30000)), ours
+        ),
+        (
             "behind nine extension headers",
             ipv6(
                 remote6, exit6, .destinationOptions,
                 (0..<8).flatMap { _ in padding(before: .destinationOptions) } + padding(before: .udp)
                     + udp(53, 30000)), host
+        ),
+        (
+            "cut within an extension header",
+            ipv6(remote6, exit6, .hopByHop, Octets(padding(before: .udp).prefix(7))), host
         ),
         ("echo reply v6", ipv6(remote6, exit6, .icmpv6, icmp(129, id: 77)), ours),
         ("echo reply v6 to the host's own", ipv6(remote6, exit6, .icmpv6, icmp(129, id: 78)), host),
@@ -99,6 +110,19 @@ private let host = Outcome.passed("vpn_to_host")
             quoting6(
                 1, ipv6(exit6, remote6, .fragment, fragmentHeader(before: .udp, id: 5, more: true) + udp(30000, 53))),
             ours
+        ),
+        (
+            "a later fragment v6",
+            quoting6(
+                1, ipv6(exit6, remote6, .fragment, fragmentHeader(before: .udp, id: 5, offset: 8) + udp(30000, 53))),
+            host
+        ),
+        (
+            "and is itself behind eight extension headers",
+            ipv6(
+                "2001:db8:99::1", exit6, .destinationOptions,
+                (0..<7).flatMap { _ in padding(before: .destinationOptions) } + padding(before: .icmpv6)
+                    + icmp(1, ipv6(exit6, remote6, .hopByHop, padding(before: .udp) + udp(30000, 53)))), ours
         ),
     ]
 
@@ -152,6 +176,12 @@ private let host = Outcome.passed("vpn_to_host")
         let other = try meets(id: 0x2_0009, offset: 16, more: false, [1, 2, 3])
         let atomic = try meets(id: 0x3_0009, offset: 0, more: false, udp(53, 30000))
         #expect([first, last, other, atomic] == [ours, ours, host, ours])
+
+        let options = padding(before: .fragment)
+        let header = fragmentHeader(before: .udp, id: 0x1_0009, offset: 24)
+        let behindOptions = try steering.run(
+            .vpnIngress, on: frame(ipv6(remote6, exit6, .destinationOptions, options + header + [4, 5, 6])))
+        #expect(behindOptions == ours)
     }
 
     @Test func `closed, our answers are dropped and the host keeps its own`() throws {
