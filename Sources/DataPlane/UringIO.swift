@@ -19,6 +19,8 @@ package struct UringIO: PacketIO, ~Copyable {
 
     private let ports: PortDescriptors
     private let slotsPerPort: Int
+    /// Places in a port's buffer ring: slots, up to a power of two.
+    private let entryCount: UInt32
     private var arena: FrameArena
     private let ring: Ring
     private let bufferRings: Slab<UInt8>
@@ -40,7 +42,7 @@ package struct UringIO: PacketIO, ~Copyable {
         var errno: CInt
     }
 
-    /// - Parameter slots: buffers per port, a power of two.
+    /// - Parameter slots: buffers per port.
     package init(ports: PortDescriptors, slots: Int) throws(KernelError) {
         guard curing_has_multishot_read() else {
             throw KernelError("IORING_OP_READ_MULTISHOT", .notSupported, "before Linux 6.8")
@@ -50,16 +52,19 @@ package struct UringIO: PacketIO, ~Copyable {
         let refused = try Slab<Refusal>(count: 2 * slots)
         let ring = try Ring(entries: 256)
         // The entries of a buffer ring, sixteen octets each, begin on a page of their own.
-        let span = (slots * 16 + 4095) / 4096 * 4096
+        var entryCount = 1
+        while entryCount < slots { entryCount *= 2 }
+        let span = (entryCount * 16 + 4095) / 4096 * 4096
         let bufferRings = try Slab<UInt8>(count: 2 * span)
         for side in Side.allCases {
             let entries = unsafe bufferRings.address(of: side.rawValue * span)
             try check(
                 "IORING_REGISTER_PBUF_RING", side.portName,
-                unsafe curing_provide(ring.raw, entries, UInt32(slots), CInt(side.rawValue)))
+                unsafe curing_provide(ring.raw, entries, UInt32(entryCount), CInt(side.rawValue)))
         }
         self.ports = ports
         slotsPerPort = slots
+        self.entryCount = UInt32(entryCount)
         self.arena = arena
         self.lengths = lengths
         self.refused = refused
@@ -75,7 +80,7 @@ package struct UringIO: PacketIO, ~Copyable {
     @inline(always) private mutating func give(_ slot: UInt16) {
         let side = Int(slot) < slotsPerPort ? 0 : 1
         unsafe curing_return(
-            entries(side), arena.address(of: slot), UInt32(FrameArena.capacity), slot, UInt32(slotsPerPort),
+            entries(side), arena.address(of: slot), UInt32(FrameArena.capacity), slot, entryCount,
             CInt(truncatingIfNeeded: unpublished[side]))
         unpublished[side] += 1
         provided[side] += 1
