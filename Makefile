@@ -21,7 +21,7 @@ test: setup ## Run the tests, some fuzzing, and the check of the loop's machine 
 	scripts/test
 
 soak: setup ## The same with the tests that take longer.
-	FORWARDER_SOAK=1 FUZZ_SECONDS=600 scripts/test
+	SOAK=1 FUZZ_SECONDS=600 scripts/test
 
 bench: setup build ## Measure beside the kernel's own routing and masquerade.
 	$(sudo) $(forwarder) bench

@@ -27,6 +27,11 @@ static __always_inline void map_ipv4(struct steering_address *mapped, __be32 add
     mapped->words[3] = address;
 }
 
+static __always_inline bool is_mapped(const struct steering_address *address)
+{
+    return address->words[0] == 0 && address->words[1] == 0 && address->words[2] == bpf_htonl(0xffff);
+}
+
 static __always_inline bool same_address(const struct steering_address *a, const struct steering_address *b)
 {
     return a->words[3] == b->words[3] && a->words[2] == b->words[2] && a->words[1] == b->words[1]

@@ -10,7 +10,7 @@
    IPv4 link-local is not here, because the kernel does forward that (169.254.169.254 is a cloud's metadata service). */
 static __always_inline bool stays_on_link(const struct steering_address *address)
 {
-    if (address->words[0] == 0 && address->words[1] == 0 && address->words[2] == bpf_htonl(0xffff)) {
+    if (is_mapped(address)) {
         __u32 ipv4 = bpf_ntohl(address->words[3]);
         return ipv4 >> 28 == 0xe || ipv4 == 0xffffffff;
     }
@@ -21,9 +21,12 @@ static __always_inline bool stays_on_link(const struct steering_address *address
 static __always_inline bool read_destination(
     struct __sk_buff *skb, __u32 offset, struct steering_address *destination)
 {
-    if (skb->protocol == bpf_htons(ETH_P_IPV6))
-        return !bpf_skb_load_bytes(
-            skb, offset + offsetof(struct ipv6hdr, daddr), destination, sizeof(*destination));
+    if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+        if (bpf_skb_load_bytes(skb, offset + offsetof(struct ipv6hdr, daddr), destination, sizeof(*destination)))
+            return false;
+        /* An IPv6 packet to a mapped address would pass for IPv4 below, and the host would route it. */
+        return !is_mapped(destination);
+    }
 
     __be32 ipv4;
     if (bpf_skb_load_bytes(skb, offset + offsetof(struct iphdr, daddr), &ipv4, sizeof(ipv4)))

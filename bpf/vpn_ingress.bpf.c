@@ -147,10 +147,13 @@ static __always_inline bool answers_live_binding(struct __sk_buff *skb, const st
     }
 }
 
+/* Later IPv6 fragments may name another protocol than the first, which shows what follows its extensions (RFC 8200
+   section 4.5): there the protocol tells nothing. */
 static __always_inline struct fragment_key fragment_key(const struct datagram *datagram)
 {
+    bool is_ipv4 = is_mapped(&datagram->source);
     return (struct fragment_key){
-        .source = datagram->source, .id = datagram->fragment_id, .protocol = datagram->protocol };
+        .source = datagram->source, .id = datagram->fragment_id, .protocol = is_ipv4 ? datagram->protocol : 0 };
 }
 
 /* A fragment goes where its first one went; one that overtook it goes to the host. */

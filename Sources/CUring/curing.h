@@ -42,16 +42,12 @@ static inline bool curing_has_multishot_read(void)
     return major > 6 || (major == 6 && minor >= 8);
 }
 
-/* Opens the ring on the thread that will use it. Kernels before 6.1 do not know the two flags and get a plain ring. */
+/* Opens the ring on the thread that will use it. Both flags are older than sound multishot reads. */
 static inline int curing_open(struct io_uring *ring, unsigned entries)
 {
     struct io_uring_params parameters;
     memset(&parameters, 0, sizeof parameters);
     parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-    int answer = io_uring_queue_init_params(entries, ring, &parameters);
-    if (answer != -EINVAL)
-        return answer;
-    memset(&parameters, 0, sizeof parameters);
     return io_uring_queue_init_params(entries, ring, &parameters);
 }
 

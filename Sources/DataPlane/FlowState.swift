@@ -21,6 +21,19 @@ package enum FlowState: UInt8, Sendable, BitwiseCopyable {
     case closing
     case reset
 
+    /// The name that scripts see. Never renamed.
+    package var name: StaticString {
+        switch self {
+        case .opening: "opening"
+        case .answered: "answered"
+        case .established: "established"
+        case .clientFinished: "client_finished"
+        case .remoteFinished: "remote_finished"
+        case .closing: "closing"
+        case .reset: "reset"
+        }
+    }
+
     /// The state after a packet from the tailnet.
     @inline(always) func afterEgress(_ transport: Transport, _ flags: TCPFlags) -> FlowState {
         guard transport == .tcp else {

@@ -21,7 +21,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     }
 
     /// Rows of a batch, and the octets after which it is full: more would push its beginning out of the second-level cache.
-    private static var batchRows: Int { 64 }
+    private static var batchRows: Int { 32 }
     private static var batchOctets: Int { 512 * 1024 }
     /// Batches between two looks at the clock, at what ends and at who asks: a flood must not hold these up.
     private static var batchesPerRound: Int { 16 }
@@ -58,9 +58,10 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     ///
     /// - Throws: what the kernel said when a port cannot be read any more: `EBADFD`, the interface is gone.
     package mutating func run() throws(KernelError) {
+        var isDone = true
         while !inquiries.stopRequested {
             // A second is how often idle flows are looked at; nothing else needs the time.
-            try io.wait(milliseconds: 1000)
+            try io.wait(milliseconds: isDone ? 1000 : 0)
             clock.read()
             for _ in 0..<Self.batchesPerRound {
                 guard try receive() else { break }
@@ -69,7 +70,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
                 for index in 0..<rowCount { forward(rows[index]) }
             }
             while let refused = io.nextRefused() { try retry(refused) }
-            nat.expire(now: clock.seconds, budget: 256, &statistics)
+            isDone = nat.expire(now: clock.seconds, budget: 256, &statistics)
             if inquiries.isWaiting { inquiries.answer(&nat, snapshot()) }
         }
     }
@@ -176,12 +177,13 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         let side = refused.side
         let error = refused.errno
         let frame = refused.take()
-        guard error.rawValue != EBADFD, error.rawValue != ENODEV else {
+        guard !error.isEndOfPort else {
             io.recycle(frame)
             throw KernelError("write", error, side.portName)
         }
+        let isSuperPacket = isSuperPacket(frame)
         do throws(DropReason) {
-            guard error == .invalidArgument else { throw .refused(.writeRefused) }
+            guard error == .invalidArgument, isSuperPacket else { throw .refused(.writeRefused) }
             let port = side == .inside ? inside.descriptor.raw : outside.descriptor.raw
             let octets = io.octets(of: frame)
             let kind = try segmentation.write(octets.bytes, to: port)
@@ -190,9 +192,17 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             if side == .inside { outside.degrade(to: rung) } else { inside.degrade(to: rung) }
         } catch {
             statistics.drop(error)
-            statistics.withdraw(side == .outside ? .egress : .ingress, bytes: frame.length - VirtioNetHeader.size)
+            statistics.withdraw(
+                side == .outside ? .egress : .ingress, bytes: frame.length - VirtioNetHeader.size,
+                isSuperPacket: isSuperPacket)
         }
         io.recycle(frame)
+    }
+
+    private mutating func isSuperPacket(_ frame: borrowing Frame) -> Bool {
+        let octets = io.octets(of: frame)
+        guard let header = try? VirtioNetHeader(parsing: octets.bytes) else { return false }
+        return header.gsoType != .none
     }
 
     private func snapshot() -> Snapshot {

@@ -36,6 +36,12 @@ package final class LoopThread: Sendable {
         self.thread = Mutex(thread)
     }
 
+    /// The loop uses memory of its owner's: it ends before its owner does.
+    deinit {
+        start.stop()
+        thread.withLock { $0.take() }?.join()
+    }
+
     /// Readable when the loop has ended.
     package var endedDescriptor: CInt { start.ended.raw }
 
@@ -79,6 +85,8 @@ private final class Start: Sendable {
         self.started = started
         self.ended = ended
     }
+
+    func stop() { inquiries.stop() }
 
     func run() {
         guard let parts = parts.withLock({ $0.take() }) else { return }

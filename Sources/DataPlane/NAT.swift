@@ -216,12 +216,16 @@ package struct NAT: ~Copyable, Sendable {
     // MARK: Ends
 
     /// Ends flows whose time is over, at most `budget` looks at a time.
-    package mutating func expire(now: UInt32, budget: Int, _ statistics: inout Statistics) {
+    ///
+    /// - Returns: whether all that are due were looked at.
+    @discardableResult
+    package mutating func expire(now: UInt32, budget: Int, _ statistics: inout Statistics) -> Bool {
         var budget = budget
         while let slot = flows.nextExpired(now, budget: &budget) {
             bindings.takeBack(flows.close(slot))
             statistics.flowsExpired &+= 1
         }
+        return budget > 0
     }
 
     private mutating func evict(_ statistics: inout Statistics) -> Int? {

@@ -1,3 +1,4 @@
+import Glibc
 package import LinuxSystem
 package import SystemPackage
 
@@ -23,6 +24,11 @@ package protocol PacketIO: ~Copyable {
 
     @_lifetime(&self)
     mutating func octets(of frame: borrowing Frame) -> MutableRawSpan
+}
+
+extension Errno {
+    /// Whether a port said that its interface is gone. Anything else is about one packet.
+    var isEndOfPort: Bool { [Glibc.EBADFD, Glibc.EBADF, Glibc.ENODEV].contains(rawValue) }
 }
 
 /// A frame and the port it was read from.

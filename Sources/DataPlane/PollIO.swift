@@ -18,6 +18,7 @@ package struct PollIO: PacketIO, ~Copyable {
 
     private var refused: Slab<Refusal>
     private var refusedCount = 0
+    private var refusedTold = 0
 
     struct Refusal: BitwiseCopyable {
         var slot: UInt16
@@ -72,9 +73,8 @@ package struct PollIO: PacketIO, ~Copyable {
                 turnLeft -= 1
                 return Arrival(Frame(slot: slot, length: length), from: turn)
             }
-            guard errno == EAGAIN || errno == EINTR else {
-                throw KernelError("read", Errno(rawValue: errno), turn.portName)
-            }
+            let error = Errno(rawValue: errno)
+            guard !error.isEndOfPort else { throw KernelError("read", error, turn.portName) }
             if turn == .inside { readable.inside = false } else { readable.outside = false }
         }
         return nil
@@ -95,9 +95,14 @@ package struct PollIO: PacketIO, ~Copyable {
     }
 
     package mutating func nextRefused() -> RefusedFrame? {
-        guard refusedCount > 0 else { return nil }
-        refusedCount -= 1
-        let refusal = refused[refusedCount]
+        // In the order in which they were to be written: pieces of one flow must not overtake each other.
+        guard refusedTold < refusedCount else {
+            refusedTold = 0
+            refusedCount = 0
+            return nil
+        }
+        let refusal = refused[refusedTold]
+        refusedTold += 1
         return RefusedFrame(
             Frame(slot: refusal.slot, length: refusal.length), by: refusal.side == 0 ? .inside : .outside,
             Errno(rawValue: refusal.errno))

@@ -37,17 +37,18 @@ package struct Statistics: Sendable, BitwiseCopyable {
 
 extension Statistics {
     /// Takes back what was counted as forwarded when it was handed to a port that then refused it.
-    mutating func withdraw(_ direction: Direction, bytes: Int) {
+    mutating func withdraw(_ direction: Direction, bytes: Int, isSuperPacket: Bool) {
         switch direction {
-        case .egress: egress.remove(bytes)
-        case .ingress: ingress.remove(bytes)
+        case .egress: egress.remove(bytes, isSuperPacket)
+        case .ingress: ingress.remove(bytes, isSuperPacket)
         }
     }
 }
 
 extension Statistics.Traffic {
-    mutating func remove(_ octets: Int) {
+    mutating func remove(_ octets: Int, _ isSuperPacket: Bool) {
         packets &-= 1
+        superPackets &-= isSuperPacket ? 1 : 0
         bytes &-= UInt64(truncatingIfNeeded: octets)
     }
 

@@ -21,8 +21,9 @@ package struct UringIO: PacketIO, ~Copyable {
     private let slotsPerPort: Int
     /// Places in a port's buffer ring: slots, up to a power of two.
     private let entryCount: UInt32
-    private var arena: FrameArena
+    // Before the arena, which its reads write to: the first to be declared is the first to go.
     private let ring: Ring
+    private var arena: FrameArena
     private let bufferRings: Slab<UInt8>
     private let bufferRingSpan: Int
     private var lengths: Slab<Int32>
@@ -35,6 +36,7 @@ package struct UringIO: PacketIO, ~Copyable {
 
     private var refused: Slab<Refusal>
     private var refusedCount = 0
+    private var refusedTold = 0
 
     struct Refusal: BitwiseCopyable {
         var slot: UInt16
@@ -123,13 +125,9 @@ package struct UringIO: PacketIO, ~Copyable {
                     let slot = UInt16(truncatingIfNeeded: completion.flags >> 16)
                     return Arrival(Frame(slot: slot, length: Int(completion.result)), from: side)
                 }
-                // Out of buffers, or a full completion queue: nothing is lost, the read is armed again.
+                // Out of buffers, a full completion queue, a packet that cannot be read: the read is armed again.
                 let error = Errno(rawValue: -completion.result)
-                switch error {
-                case .noBufferSpace, .resourceTemporarilyUnavailable, .interrupted: break
-                default:
-                    guard completion.result == 0 else { throw KernelError("read", error, side.portName) }
-                }
+                guard !error.isEndOfPort else { throw KernelError("read", error, side.portName) }
             case Tag.write:
                 let slot = UInt16(truncatingIfNeeded: completion.tag)
                 if completion.result >= 0 {
@@ -161,9 +159,14 @@ package struct UringIO: PacketIO, ~Copyable {
     package mutating func recycle(_ frame: consuming Frame) { give(frame.surrender()) }
 
     package mutating func nextRefused() -> RefusedFrame? {
-        guard refusedCount > 0 else { return nil }
-        refusedCount -= 1
-        let refusal = refused[refusedCount]
+        // In the order in which they were to be written: pieces of one flow must not overtake each other.
+        guard refusedTold < refusedCount else {
+            refusedTold = 0
+            refusedCount = 0
+            return nil
+        }
+        let refusal = refused[refusedTold]
+        refusedTold += 1
         return RefusedFrame(
             Frame(slot: refusal.slot, length: Int(lengths[Int(refusal.slot)])),
             by: refusal.side == 0 ? .inside : .outside, Errno(rawValue: refusal.errno))

@@ -89,7 +89,10 @@ extension Netlink {
         request.nest(IFLA_AF_SPEC) { families in
             families.nest(Int(AF_INET6)) { $0.put(IFLA_INET6_ADDR_GEN_MODE, UInt8(IN6_ADDR_GEN_MODE_NONE.rawValue)) }
         }
-        try socket.exchange(request)
+        do { try socket.exchange(request) } catch {
+            // A kernel without IPv6 (ipv6.disable=1) has nothing to keep silent.
+            guard error.errno == .addressFamilyNotSupported else { throw error }
+        }
     }
 
     package func delete(_ link: Link) throws(KernelError) {

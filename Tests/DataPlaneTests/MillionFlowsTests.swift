@@ -4,7 +4,7 @@ import Testing
 
 @testable import DataPlane
 
-private let isSoak = unsafe getenv("FORWARDER_SOAK") != nil
+private let isSoak = unsafe getenv("SOAK") != nil
 
 /// One exit address carries as many flows as the table holds, because ports are shared between remotes.
 struct MillionFlowsTests {

@@ -92,7 +92,7 @@ struct PortTests {
             inside.send(plain.octets, header: [1, 0, 0, 0, 0, 0] + [0x60, 0xea] + [6, 0])
             let after = try inquiries.settledSnapshot()
             #expect(after.statistics.superPacketsSplit == 1)
-            #expect(after.statistics.dropped(.refused(.badSuperPacket)) == 1)
+            #expect(after.statistics.dropped(.refused(.writeRefused)) == 1)
             let all = try received()
             #expect(all == Counters(packets: 5, octets: pieces.octets + plain.octets.count))
         }

@@ -1,3 +1,4 @@
+import Glibc
 import Lab
 import LinuxSystem
 import Testing
@@ -90,6 +91,22 @@ import Testing
             try expectUntouched(lab, "request \(number): \(message)")
         }
         #expect(refusals > 15)
+    }
+
+    @Test("a start that fails does not open what a dead node keeps closed")
+    func failsAfterADeadNode() throws {
+        let lab = try PlainLab()
+        try lab.enableKernelRouting()
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3, "the kernel would forward")
+        let dead = try ForwarderProcess(Binary.path.path, on: lab)
+        dead.child.signal(SIGKILL)
+        _ = dead.child.wait(upTo: .seconds(5))
+        #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0)
+        let (code, _) = try refused(
+            on: lab, ["--io", "uring"], before: strace("io_uring_setup:error=EPERM"), capabilities: traced)
+        #expect(code == .exited(77))
+        #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0, "still closed")
+        #expect(try lab.client.ping(lab.nodeAddress.v4) == 3, "the node itself answers")
     }
 
     @Test("a port's name that somebody took is told, and theirs stays")

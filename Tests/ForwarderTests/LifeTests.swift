@@ -26,6 +26,18 @@ import Testing
         #expect(child.terminate() == .exited(0))
     }
 
+    @Test("a tailnet edge without an address is waited for: the node's own traffic could not be told apart")
+    func bareEdge() throws {
+        let lab = try PlainLab()
+        try lab.node.ip("addr flush dev tailscale0 scope global")
+        let child = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
+        try eventually { child.standardError.contains("waiting for an address on tailscale0") }
+        try lab.node.ip("addr add \(lab.nodeAddress.v4)/10 dev tailscale0")
+        try eventually { child.standardError.contains("forwarding") }
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        #expect(try lab.client.ping(lab.nodeAddress.v4) == 3)
+    }
+
     @Test("after SIGTERM and after kill -9 exit traffic stops; the next run takes over; down gives the host back")
     func end() throws {
         let lab = try PlainLab()

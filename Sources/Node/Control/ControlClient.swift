@@ -32,6 +32,16 @@ package enum ControlClient {
         }
     }
 
+    /// Whether a node listens at `path`, however busy it is. No doubt counts as yes.
+    package static func isAnyoneThere(at path: String) -> Bool {
+        do throws(KernelError) {
+            try UnixSocket.connect(UnixSocket.nonBlocking(), to: path)
+            return true
+        } catch {
+            return ![.noSuchFileOrDirectory, .connectionRefused, .notDirectory].contains(error.errno)
+        }
+    }
+
     private static func exchange(_ line: [UInt8], at path: String) throws(KernelError) -> [UInt8] {
         let socket = try UnixSocket.patient(seconds: patienceSeconds)
         try UnixSocket.connect(socket, to: path)

@@ -13,7 +13,7 @@ enum ControlPath {
     static func listen(at path: String) throws(Refusal) -> OwnedDescriptor {
         do {
             let directory = try openDirectory(of: path)
-            guard flock(directory.raw, LOCK_EX | LOCK_NB) == 0 else { throw occupied(path) }
+            guard hasLocked(directory) else { throw occupied(path) }
             try removeStale(path)
             let socket = try UnixSocket.nonBlocking()
             // Before bind: the file then has this mode from its first instant (Linux, unix_bind).
@@ -30,6 +30,15 @@ enum ControlPath {
         } catch {
             throw Refusal(couldNot: "open the control socket", because: "\(error)", exitCode: .bug)
         }
+    }
+
+    /// Another start may hold the lock for a moment, with a socket of another name perhaps.
+    private static func hasLocked(_ directory: borrowing OwnedDescriptor) -> Bool {
+        for _ in 0..<50 {
+            if flock(directory.raw, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(20_000)
+        }
+        return false
     }
 
     /// Opens the directory, having made what is missing of it, for its owner alone.

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import LinuxSystem
+import Synchronization
 import SystemPackage
 
 /// Answers on the control socket: one line of JSON in, one JSON object out, close.
@@ -13,6 +14,7 @@ package final class ControlServer: Sendable {
 
     private let path: String
     private let listener: OwnedDescriptor
+    private let isBound = Atomic<Bool>(true)
 
     /// Takes the socket at `path`; who asks from here on is answered as soon as `serve` runs.
     ///
@@ -22,10 +24,20 @@ package final class ControlServer: Sendable {
         self.path = path
     }
 
-    deinit { _ = unsafe unlink(path) }
+    deinit { removePath() }
 
     /// Ends `serve`, from any thread: a listener that is shut down wakes who polls it, and refuses who connects.
-    package func stop() { _ = shutdown(listener.raw, CInt(SHUT_RDWR)) }
+    ///
+    /// The path goes first: who finds nobody answering there may take it, and must not lose it to us later.
+    package func stop() {
+        removePath()
+        _ = shutdown(listener.raw, CInt(SHUT_RDWR))
+    }
+
+    private func removePath() {
+        guard isBound.exchange(false, ordering: .relaxed) else { return }
+        _ = unsafe unlink(path)
+    }
 
     /// Serves until `stop`. `answer` is asked on this thread; while it thinks, nobody else is served.
     package func serve(_ answer: (ControlRequest) throws(Refusal) -> any Report) {

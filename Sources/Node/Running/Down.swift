@@ -1,3 +1,4 @@
+import DataPlane
 import Glibc
 import LinuxNetwork
 import LinuxSystem
@@ -34,22 +35,37 @@ package struct DownReport: Report {
         }
     }
 
+    /// Our ports go with the process that made them: as long as they are there, a node runs, and its programs are not to
+    /// be taken from under it.
+    private static func refuseIfAliveElsewhere(_ settings: NodeSettings) throws(Refusal) {
+        let ports = try refusing(couldNot: "look for ports") { () throws(KernelError) in
+            let netlink = try Netlink()
+            return try Side.allCases.map(\.portName).filter { name throws(KernelError) in
+                try netlink.link(named: name) != nil
+            }
+        }
+        guard let port = ports.first else { return }
+        throw Refusal(
+            couldNot: "give the host back",
+            because: "\(port) is there, so a node runs that does not answer on \(settings.controlSocket)",
+            remedy: "name its socket with --control-socket, or end its process, then forwarder down",
+            exitCode: .unavailable)
+    }
+
     /// - Returns: the process of the node that was asked to stop and did; nothing when none was running.
     private static func stop(_ settings: NodeSettings) throws(Refusal) -> Int32? {
         let node: StatusReport
         do throws(Refusal) {
             node = try ControlClient.ask(.stop, at: settings.controlSocket)
         } catch {
-            if error.exitCode == .unavailable { return nil }
-            throw error
+            guard !ControlClient.isAnyoneThere(at: settings.controlSocket) else { throw error }
+            try refuseIfAliveElsewhere(settings)
+            return nil
         }
-        for _ in 0..<100 {
-            do throws(Refusal) {
-                _ = try ControlClient.ask(.status, at: settings.controlSocket, for: StatusReport.self)
-            } catch {
-                return node.pid
-            }
-            usleep(50_000)
+        let deadline = ContinuousClock.now + .seconds(5)
+        while ContinuousClock.now < deadline {
+            if !ControlClient.isAnyoneThere(at: settings.controlSocket) { return node.pid }
+            usleep(20_000)
         }
         throw Refusal(
             couldNot: "stop the running node", because: "process \(node.pid) still answers after five seconds",

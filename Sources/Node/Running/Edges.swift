@@ -35,7 +35,12 @@ extension Edges {
         let addresses = try netlink.addresses(of: vpn)
             .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }.map(\.address)
         let exits = ExitAddresses(v4: addresses.first { $0.isV4 }, v6: addresses.first { !$0.isV4 })
-        guard !addresses.isEmpty else { return .failure(MissingEdges(all: ["an address on \(vpn.name)"])) }
+        // Without the node's own addresses its own traffic would count as exit traffic.
+        let own = try netlink.addresses(of: tailnet).filter { $0.scope == .global }.map(\.address)
+        for (name, isBare) in [(tailnet.name, own.isEmpty), (vpn.name, addresses.isEmpty)] where isBare {
+            missing.append("an address on \(name)")
+        }
+        guard missing.isEmpty else { return .failure(MissingEdges(all: missing)) }
         return .success(
             Edges(
                 tailnet: tailnet, vpn: vpn, uplink: try uplink(settings, netlink), exits: exits,

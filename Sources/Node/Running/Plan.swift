@@ -8,8 +8,10 @@ struct Plan: Sendable {
         case ready(Link)
         /// Gives a link its hooks for programs.
         case hook(Link)
-        /// Puts a program at a link's ingress, in the place of one that a predecessor left.
+        /// Puts a program at a link's ingress.
         case attach(Filter, Link, program: CInt)
+        /// Puts a program in the place of a dead node's. It is not taken back: that would open what the dead node's closed.
+        case replace(Filter, Link, program: CInt)
     }
 
     let steps: [Step]
@@ -48,13 +50,14 @@ extension Plan.Step {
             try netlink.setTransmitQueueLength(Self.queueLength, of: link)
             try netlink.bringUp(link)
         case .hook(let link): try netlink.addClsact(to: link)
-        case .attach(let filter, let link, let program): try netlink.attach(filter, to: link, program: program)
+        case .attach(let filter, let link, let program), .replace(let filter, let link, let program):
+            try netlink.attach(filter, to: link, program: program)
         }
     }
 
     fileprivate func revert(_ netlink: borrowing Netlink) {
         switch self {
-        case .ready: break
+        case .ready, .replace: break
         case .hook(let link): Attachment.removeEmptyHooks(of: link, netlink)
         // One that is gone already is as good.
         case .attach(let filter, let link, _): try? netlink.detach(filter, from: link)

@@ -10,7 +10,7 @@ extension StatusReport {
     init(_ node: RunningNode, _ state: RunningNode.State) throws(Refusal) {
         let settings = node.settings
         self.init(
-            state: .waiting, io: settings.io == .uring ? .uring : .poll, ioReason: "not chosen yet",
+            state: .waiting, io: settings.io == .poll ? .poll : .uring, ioReason: "not chosen yet",
             flows: Flows(capacity: settings.flows),
             bindings: Bindings(capacity: Int(settings.bindingPorts.last - settings.bindingPorts.first) + 1),
             startedAt: node.startedAt, pid: ProcessInfo.processInfo.processIdentifier)
@@ -136,7 +136,7 @@ extension FlowsReport.Flow {
         self.init(
             transport: "\(flow.transport)", client: flow.client.description, clientPort: flow.clientPort,
             remote: flow.remote.description, remotePort: hasPorts ? flow.remotePort : nil,
-            outsidePort: flow.outsidePort, state: "\(flow.state)", egressPackets: flow.egressPackets,
+            outsidePort: flow.outsidePort, state: flow.state.name.description, egressPackets: flow.egressPackets,
             egressBytes: flow.egressBytes, ingressPackets: flow.ingressPackets, ingressBytes: flow.ingressBytes,
             firstSeen: moment(flow.firstEgress), lastSeen: moment(max(flow.lastEgress, flow.lastIngress)))
     }

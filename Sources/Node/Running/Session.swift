@@ -15,8 +15,9 @@ final class Session: Sendable {
     let edges: Edges
     let choice: LoopThread.Choice
     let inquiries: Inquiries
-    private let steering: Mutex<Steering>
+    // Before the steering, whose memory its loop writes: the first to be declared is the first to go.
     private let thread: LoopThread
+    private let steering: Mutex<Steering>
     /// What the programs had counted when forwarding began: trial packets.
     private let before: [VerdictCount]
 
@@ -41,10 +42,17 @@ final class Session: Sendable {
 
         before = (try? steering.verdicts()) ?? []
 
-        let attachment = Self.attachment(to: edges, steering)
+        // The programs must know their edges before the first packet; what comes before the loop waits in the ports.
+        steering.configure(
+            Ways(
+                tailnet: Edge(index: edges.tailnet.index, isEthernet: edges.tailnet.isEthernet),
+                vpn: Edge(index: edges.vpn.index, isEthernet: edges.vpn.isEthernet), insidePort: portLinks.inside,
+                outsidePort: portLinks.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6))
+        let attachment = try Self.attachment(to: edges, steering, netlink)
         do throws(KernelError) {
             try attachment.execute(netlink)
         } catch {
+            steering.close()
             throw Refusal(couldNot: "attach to \(edges.tailnet.name) and \(edges.vpn.name)", error)
         }
         do throws(KernelError) {
@@ -55,14 +63,10 @@ final class Session: Sendable {
             choice = thread.choice
             self.inquiries = inquiries
         } catch {
+            steering.close()
             attachment.revert(netlink)
             throw Refusal(startingTheLoop: error, settings)
         }
-        steering.configure(
-            Ways(
-                tailnet: Edge(index: edges.tailnet.index, isEthernet: edges.tailnet.isEthernet),
-                vpn: Edge(index: edges.vpn.index, isEthernet: edges.vpn.isEthernet), insidePort: portLinks.inside,
-                outsidePort: portLinks.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6))
         self.edges = edges
         self.steering = Mutex(steering)
     }
@@ -149,13 +153,22 @@ extension Session {
         }
     }
 
-    private static func attachment(to edges: Edges, _ steering: borrowing Steering) -> Plan {
-        let places = [(Steering.Program.tailnetIngress, edges.tailnet), (.vpnIngress, edges.vpn)]
-        return Plan(
-            steps: places.flatMap { program, link -> [Plan.Step] in
-                let (descriptor, name) = steering.program(program)
-                return [.hook(link), .attach(Attachment.filter(name), link, program: descriptor)]
-            })
+    private static func attachment(
+        to edges: Edges, _ steering: borrowing Steering, _ netlink: borrowing Netlink
+    ) throws(Refusal) -> Plan {
+        var steps: [Plan.Step] = []
+        for (program, link) in [(Steering.Program.tailnetIngress, edges.tailnet), (.vpnIngress, edges.vpn)] {
+            let (descriptor, name) = steering.program(program)
+            let predecessors = try refusing(couldNot: "see what is attached to \(link.name)") {
+                () throws(KernelError) in try Attachment.all(on: link, netlink)
+            }
+            let filter = Attachment.filter(name)
+            steps.append(.hook(link))
+            steps.append(
+                predecessors.isEmpty
+                    ? .attach(filter, link, program: descriptor) : .replace(filter, link, program: descriptor))
+        }
+        return Plan(steps: steps)
     }
 
     /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.

@@ -24,7 +24,7 @@ extension Refusal {
                 couldNot: "open the port \(error.subject)",
                 because: "an interface of that name is there: another forwarder runs in this network namespace, "
                     + "or somebody else took the name",
-                remedy: "forwarder down, or ip link delete \(error.subject)", exitCode: .unavailable)
+                remedy: "end that forwarder, or ip link delete \(error.subject)", exitCode: .unavailable)
         case .notPermitted, .permissionDenied:
             self.init(
                 couldNot: "open the port", because: "\(error)",
