@@ -63,6 +63,17 @@ import Testing
         #expect(try lab.node.run([Binary.path.path, "down"]).contains("nothing of forwarder's"))
     }
 
+    @Test("down takes nothing from under a node that answers on another socket")
+    func otherSocket() throws {
+        let lab = try PlainLab()
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, ["--control-socket", "/run/other.sock"])
+        let down = try lab.node.start([Binary.path.path, "down"])
+        #expect(down.wait(upTo: .seconds(10)) == .exited(69))
+        #expect(down.standardError.contains("--control-socket"), "\(down.standardError)")
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        #expect(try forwarder.ask(["down", "--control-socket", "/run/other.sock"]).contains("removed"))
+    }
+
     @Test("down leaves what others attached")
     func foreignFilters() throws {
         let lab = try PlainLab()

@@ -38,16 +38,18 @@ package struct DownReport: Report {
     /// Our ports go with the process that made them: as long as they are there, a node runs, and its programs are not to
     /// be taken from under it.
     private static func refuseIfAliveElsewhere(_ settings: NodeSettings) throws(Refusal) {
-        let ports = try refusing(couldNot: "look for ports") { () throws(KernelError) in
-            let netlink = try Netlink()
-            return try Side.allCases.map(\.portName).filter { name throws(KernelError) in
-                try netlink.link(named: name) != nil
+        // After kill -9 they stay for a moment, until the kernel has let go of the io_uring.
+        for _ in 0..<20 {
+            let port = try refusing(couldNot: "look for ports") { () throws(KernelError) in
+                try Netlink().link(named: Side.inside.portName)
             }
+            if port == nil { return }
+            usleep(50_000)
         }
-        guard let port = ports.first else { return }
         throw Refusal(
             couldNot: "give the host back",
-            because: "\(port) is there, so a node runs that does not answer on \(settings.controlSocket)",
+            because:
+                "\(Side.inside.portName) is there, so a node runs that does not answer on \(settings.controlSocket)",
             remedy: "name its socket with --control-socket, or end its process, then forwarder down",
             exitCode: .unavailable)
     }

@@ -5,7 +5,9 @@ import Node
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Forward, in the foreground, until SIGTERM.",
-        discussion: "An edge that is not there yet is waited for. Until both are there it forwards nothing, and keeps nobody else from it.")
+        discussion:
+            "An edge that is not there yet is waited for. Until both are there it forwards nothing, and keeps nobody else from it."
+    )
 
     @OptionGroup var options: SettingOptions<EverySetting>
 
