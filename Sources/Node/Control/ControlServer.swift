@@ -54,8 +54,13 @@ package final class ControlServer: Sendable {
                 connection.advance(answer, until: now + Self.patience)
             }
             connections.removeAll { $0.isDone || $0.deadline <= now }
-            if ready[0] != 0, let socket = UnixSocket.accept(listener) {
-                connections.append(Connection(socket, deadline: now + Self.patience))
+            if ready[0] != 0 {
+                if let socket = UnixSocket.accept(listener) {
+                    connections.append(Connection(socket, deadline: now + Self.patience))
+                } else if Glibc.errno != EAGAIN {
+                    // Out of descriptors, perhaps: who waits goes on waiting, and we do not spin.
+                    usleep(50_000)
+                }
             }
         }
     }

@@ -47,8 +47,13 @@ extension StatusReport {
         do throws(KernelError) {
             // What the programs refused before it could reach us.
             drops.merge(try session.steeringDrops()) { $1 }
+            // And what waited for us until there was no more room.
+            let netlink = try Netlink()
+            var lost: UInt64 = 0
+            for side in Side.allCases { lost += try netlink.link(named: side.portName)?.transmitDrops ?? 0 }
+            drops["port_queue_full"] = lost
         } catch {
-            throw Refusal(couldNot: "read the programs' counters", error)
+            throw Refusal(couldNot: "read the kernel's counters", error)
         }
     }
 }
