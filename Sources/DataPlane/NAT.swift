@@ -55,10 +55,12 @@ package struct NAT: ~Copyable, Sendable {
             guard let found = try unusualEgress(&packet, summary, key, hash, now, &statistics) else { return }
             slot = found
         }
+        // Read before the counters are written: a wide load right behind narrow stores makes the processor wait.
+        let rewrite = Rewrite.egress(flows[slot], exit: exit(isV4: summary.isV4))
         let before = flows[slot].state
         flows[slot].recordEgress(bytes: summary.totalLength, flags: summary.tcpFlags, now: now)
         if flows[slot].state != before { flows.reschedule(slot) }
-        Rewrite.egress(flows[slot], exit: exit(isV4: summary.isV4)).apply(to: &packet, summary, checksum: checksum)
+        rewrite.apply(to: &packet, summary, checksum: checksum)
     }
 
     /// What is not the next packet of a known flow: a fragment, an ICMP error (rewritten here, hence no slot), a beginning.
@@ -150,10 +152,11 @@ package struct NAT: ~Copyable, Sendable {
             guard let found = try unusualIngress(&packet, summary, hash, now) else { return }
             slot = found
         }
+        let rewrite = Rewrite.ingress(flows[slot])
         let before = flows[slot].state
         flows[slot].recordIngress(bytes: summary.totalLength, flags: summary.tcpFlags, now: now)
         if flows[slot].state != before { flows.reschedule(slot) }
-        Rewrite.ingress(flows[slot]).apply(to: &packet, summary, checksum: checksum)
+        rewrite.apply(to: &packet, summary, checksum: checksum)
     }
 
     @inline(never)
