@@ -74,3 +74,37 @@ package struct PortDescriptors: Sendable {
 
     @inline(always) package subscript(side: Side) -> CInt { side == .inside ? inside : outside }
 }
+
+/// Frames that ports refused, in the order in which they were to be written: pieces of one flow must not overtake each
+/// other when they are tried again.
+struct RefusedFrames: ~Copyable, Sendable {
+    struct Entry: BitwiseCopyable {
+        var slot: UInt16
+        var side: Side
+        var errno: CInt
+        var length: Int
+    }
+
+    private var entries: Slab<Entry>
+    private var count = 0
+    private var told = 0
+
+    /// Room for every slot there is: a frame is refused at most once before it is taken.
+    init(slots: Int) throws(KernelError) { entries = try Slab(count: slots) }
+
+    mutating func append(slot: UInt16, length: Int, by side: Side, errno: CInt) {
+        entries[count] = Entry(slot: slot, side: side, errno: errno, length: length)
+        count += 1
+    }
+
+    mutating func next() -> RefusedFrame? {
+        guard told < count else {
+            told = 0
+            count = 0
+            return nil
+        }
+        let entry = entries[told]
+        told += 1
+        return RefusedFrame(Frame(slot: entry.slot, length: entry.length), by: entry.side, Errno(rawValue: entry.errno))
+    }
+}

@@ -16,21 +16,12 @@ package struct PollIO: PacketIO, ~Copyable {
     private var turn = Side.inside
     private var turnLeft = PollIO.burst
 
-    private var refused: Slab<Refusal>
-    private var refusedCount = 0
-    private var refusedTold = 0
-
-    struct Refusal: BitwiseCopyable {
-        var slot: UInt16
-        var side: UInt16
-        var errno: CInt
-        var length: Int
-    }
+    private var refused: RefusedFrames
 
     package init(ports: PortDescriptors, slots: Int) throws(KernelError) {
         let arena = try FrameArena(slots: slots)
         var free = try Slab<UInt16>(count: slots)
-        let refused = try Slab<Refusal>(count: slots)
+        let refused = try RefusedFrames(slots: slots)
         for slot in 0..<slots { free[slot] = UInt16(slots - 1 - slot) }
         self.ports = ports
         self.arena = arena
@@ -84,9 +75,8 @@ package struct PollIO: PacketIO, ~Copyable {
         let length = frame.length
         let written = unsafe write(ports[side], arena.address(of: frame.slot), length)
         guard written < 0 else { return recycle(frame) }
-        refused[refusedCount] = Refusal(
-            slot: frame.surrender(), side: UInt16(side.rawValue), errno: errno, length: length)
-        refusedCount += 1
+        let error = errno
+        refused.append(slot: frame.surrender(), length: length, by: side, errno: error)
     }
 
     package mutating func recycle(_ frame: consuming Frame) {
@@ -94,19 +84,7 @@ package struct PollIO: PacketIO, ~Copyable {
         freeCount += 1
     }
 
-    package mutating func nextRefused() -> RefusedFrame? {
-        // In the order in which they were to be written: pieces of one flow must not overtake each other.
-        guard refusedTold < refusedCount else {
-            refusedTold = 0
-            refusedCount = 0
-            return nil
-        }
-        let refusal = refused[refusedTold]
-        refusedTold += 1
-        return RefusedFrame(
-            Frame(slot: refusal.slot, length: refusal.length), by: refusal.side == 0 ? .inside : .outside,
-            Errno(rawValue: refusal.errno))
-    }
+    package mutating func nextRefused() -> RefusedFrame? { refused.next() }
 
     @_lifetime(&self)
     package mutating func octets(of frame: borrowing Frame) -> MutableRawSpan { arena.octets(of: frame) }

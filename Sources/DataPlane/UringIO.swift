@@ -34,15 +34,7 @@ package struct UringIO: PacketIO, ~Copyable {
     private var isArmed: InlineArray<2, Bool> = .init(repeating: false)
     private var isWakeArmed = false
 
-    private var refused: Slab<Refusal>
-    private var refusedCount = 0
-    private var refusedTold = 0
-
-    struct Refusal: BitwiseCopyable {
-        var slot: UInt16
-        var side: UInt16
-        var errno: CInt
-    }
+    private var refused: RefusedFrames
 
     /// - Parameter slots: buffers per port.
     package init(ports: PortDescriptors, slots: Int) throws(KernelError) {
@@ -51,7 +43,7 @@ package struct UringIO: PacketIO, ~Copyable {
         }
         let arena = try FrameArena(slots: 2 * slots)
         let lengths = try Slab<Int32>(count: 2 * slots)
-        let refused = try Slab<Refusal>(count: 2 * slots)
+        let refused = try RefusedFrames(slots: 2 * slots)
         let ring = try Ring(entries: 256)
         // The entries of a buffer ring, sixteen octets each, begin on a page of their own.
         var entryCount = 1
@@ -133,8 +125,8 @@ package struct UringIO: PacketIO, ~Copyable {
                 if completion.result >= 0 {
                     give(slot)
                 } else {
-                    refused[refusedCount] = Refusal(slot: slot, side: UInt16(side.rawValue), errno: -completion.result)
-                    refusedCount += 1
+                    refused.append(
+                        slot: slot, length: Int(lengths[Int(slot)]), by: side, errno: -completion.result)
                 }
             default:
                 if completion.flags & IORING_CQE_F_MORE == 0 { isWakeArmed = false }
@@ -152,25 +144,12 @@ package struct UringIO: PacketIO, ~Copyable {
         let tag = (Tag.write + UInt64(side.rawValue)) << 32 | UInt64(slot)
         let isQueued = unsafe curing_write(ring.raw, ports[side], arena.address(of: slot), UInt32(length), tag)
         guard !isQueued else { return }
-        refused[refusedCount] = Refusal(slot: slot, side: UInt16(side.rawValue), errno: EAGAIN)
-        refusedCount += 1
+        refused.append(slot: slot, length: length, by: side, errno: EAGAIN)
     }
 
     package mutating func recycle(_ frame: consuming Frame) { give(frame.surrender()) }
 
-    package mutating func nextRefused() -> RefusedFrame? {
-        // In the order in which they were to be written: pieces of one flow must not overtake each other.
-        guard refusedTold < refusedCount else {
-            refusedTold = 0
-            refusedCount = 0
-            return nil
-        }
-        let refusal = refused[refusedTold]
-        refusedTold += 1
-        return RefusedFrame(
-            Frame(slot: refusal.slot, length: Int(lengths[Int(refusal.slot)])),
-            by: refusal.side == 0 ? .inside : .outside, Errno(rawValue: refusal.errno))
-    }
+    package mutating func nextRefused() -> RefusedFrame? { refused.next() }
 
     @_lifetime(&self)
     package mutating func octets(of frame: borrowing Frame) -> MutableRawSpan { arena.octets(of: frame) }
