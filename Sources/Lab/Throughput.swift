@@ -21,9 +21,11 @@ package struct Throughput: Sendable {
             }
         }
         let reverse = direction == .download ? ["-R"] : []
-        let answer = try client.run(
-            ["iperf3", "-J", "-c", address, "-p", Self.port, "-t", "\(seconds)", "--connect-timeout", "5000"] + reverse,
-            upTo: .seconds(seconds + 15))
+        // Cubic, as nearly every sender: machines whose default is another one must not measure something else.
+        let asked = [
+            "-J", "-c", address, "-p", Self.port, "-t", "\(seconds)", "-C", "cubic", "--connect-timeout", "5000",
+        ]
+        let answer = try client.run(["iperf3"] + asked + reverse, upTo: .seconds(seconds + 15))
         do {
             let decoder = JSONDecoder()
             decoder.keyDecodingStrategy = .convertFromSnakeCase
