@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
@@ -33,6 +34,7 @@ _Static_assert(sizeof(struct ifinfomsg) == 16, "attributes follow the sixteen oc
 _Static_assert(sizeof(struct ifaddrmsg) == 8, "attributes follow the eight octets of ifaddrmsg");
 _Static_assert(sizeof(struct rtmsg) == 12, "attributes follow the twelve octets of rtmsg");
 _Static_assert(sizeof(struct ndmsg) == 12, "attributes follow the twelve octets of ndmsg");
+_Static_assert(sizeof(struct fib_rule_hdr) == 12, "attributes follow the twelve octets of fib_rule_hdr");
 _Static_assert(sizeof(struct tcmsg) == 20, "attributes follow the twenty octets of tcmsg");
 
 /* The errno of a libnl call that has just failed; EIO where libnl itself gave up and the kernel was not asked. */

@@ -1,0 +1,123 @@
+internal import CNetlink
+import Glibc
+package import LinuxSystem
+package import PacketParse
+
+/// A rule of policy routing: which packets, and what becomes of them. Rules are asked in order of preference, the smallest
+/// first, until one decides (ip-rule(8)).
+package struct Rule: Hashable, Sendable {
+    package enum Action: Hashable, Sendable {
+        /// Asks a table, and goes on to the next rule where that has no route.
+        case lookup(UInt32)
+        /// Goes on with the rule of that preference.
+        case skip(to: UInt32)
+        /// Nothing: a place to skip to.
+        case pass
+        /// Refuses the packet: its sender is told that the network is unreachable.
+        case unreachable
+    }
+
+    package var family: AddressFamily
+    package var preference: UInt32
+    /// The interface that the packets came in by, by name: the rule follows the name from one interface to the next.
+    package var incoming: String?
+    /// Where the packets go; nil for anywhere.
+    package var destination: IPPrefix?
+    package var action: Action
+    /// Who made the rule (`rt_protos`): the kernel keeps it and means nothing by it. From Linux 4.17.
+    package var origin: UInt8
+
+    package init(
+        _ family: AddressFamily, preference: UInt32, incoming: String? = nil, destination: IPPrefix? = nil,
+        _ action: Action, origin: UInt8
+    ) {
+        self.family = family
+        self.preference = preference
+        self.incoming = incoming
+        self.destination = destination
+        self.action = action
+        self.origin = origin
+    }
+
+    /// Nil for actions that are not named here (blackhole, prohibit, none): nobody here makes those.
+    init?(_ reply: NetlinkReply) {
+        guard let header = reply.header(fib_rule_hdr.self) else { return nil }
+        let attributes = reply.attributes(after: fib_rule_hdr.self)
+        family = CInt(header.family) == AF_INET ? .v4 : .v6
+        preference = attributes.integer(FRA_PRIORITY) ?? 0
+        incoming = attributes.text(FRA_IIFNAME)
+        destination = attributes.octets(FRA_DST).flatMap(IPAddress.init(octets:))
+            .flatMap { IPPrefix($0, length: Int(header.dst_len)) }
+        origin = attributes.integer(FRA_PROTOCOL) ?? 0
+        switch Int(header.action) {
+        case FR_ACT_TO_TBL:
+            action = .lookup(attributes.integer(FRA_TABLE) ?? UInt32(header.table))
+        case FR_ACT_GOTO: action = .skip(to: attributes.integer(FRA_GOTO) ?? 0)
+        case FR_ACT_NOP: action = .pass
+        case FR_ACT_UNREACHABLE: action = .unreachable
+        default: return nil
+        }
+    }
+}
+
+extension Netlink {
+    package func rules(_ family: AddressFamily) throws(KernelError) -> [Rule] {
+        var header = fib_rule_hdr()
+        header.family = UInt8(family.rawValue)
+        return try socket.exchange(NetlinkRequest("RTM_GETRULE", RTM_GETRULE, "rules", flags: NLM_F_DUMP, header))
+            .compactMap(Rule.init)
+    }
+
+    /// Adds a rule; EEXIST when the same is there already.
+    package func add(_ rule: Rule) throws(KernelError) {
+        try change("RTM_NEWRULE", RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule)
+    }
+
+    /// Deletes the rule that is the same in all that is named here; ENOENT when there is none.
+    package func delete(_ rule: Rule) throws(KernelError) { try change("RTM_DELRULE", RTM_DELRULE, 0, rule) }
+
+    private func change(_ call: StaticString, _ type: Int, _ flags: CInt, _ rule: Rule) throws(KernelError) {
+        var header = fib_rule_hdr()
+        header.family = UInt8(rule.family.rawValue)
+        header.dst_len = UInt8(clamping: rule.destination?.length ?? 0)
+        header.action = UInt8(rule.action.number)
+        var request = NetlinkRequest(call, type, "rule \(rule.preference)", flags: flags, header)
+        request.put(FRA_PRIORITY, rule.preference)
+        request.put(FRA_PROTOCOL, rule.origin)
+        if let incoming = rule.incoming { request.put(FRA_IIFNAME, incoming) }
+        if let destination = rule.destination { request.put(FRA_DST, destination.address.octets) }
+        switch rule.action {
+        case .lookup(let table): request.put(FRA_TABLE, table)
+        case .skip(let target): request.put(FRA_GOTO, target)
+        case .pass, .unreachable: break
+        }
+        try socket.exchange(request)
+    }
+}
+
+extension Rule.Action {
+    fileprivate var number: Int {
+        switch self {
+        case .lookup: FR_ACT_TO_TBL
+        case .skip: FR_ACT_GOTO
+        case .pass: FR_ACT_NOP
+        case .unreachable: FR_ACT_UNREACHABLE
+        }
+    }
+}
+
+extension Rule: CustomStringConvertible {
+    /// As ip-rule(8) writes it.
+    package var description: String {
+        var words = ["preference \(preference)"]
+        if let destination { words.append("to \(destination)") }
+        if let incoming { words.append("iif \(incoming)") }
+        switch action {
+        case .lookup(let table): words.append("lookup \(table)")
+        case .skip(let target): words.append("goto \(target)")
+        case .pass: words.append("nop")
+        case .unreachable: words.append("unreachable")
+        }
+        return words.joined(separator: " ")
+    }
+}
