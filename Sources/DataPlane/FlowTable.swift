@@ -143,7 +143,9 @@ package struct FlowTable: ~Copyable, Sendable {
         return found?.slot
     }
 
-    @inline(always) private func isLive(_ slot: Int) -> Bool { entries[slot].firstEgress != 0 }
+    package var slotsEverUsed: Range<Int> { 0..<watermark }
+
+    @inline(always) package func isLive(_ slot: Int) -> Bool { entries[slot].firstEgress != 0 }
 
     /// The flows in a run of slots, for whoever shows them; what lies outside the table is nobody.
     package func flows(in slots: Range<Int>) -> [Flow] {

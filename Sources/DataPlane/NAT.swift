@@ -220,7 +220,23 @@ package struct NAT: ~Copyable, Sendable {
         return quote
     }
 
-    // MARK: Ends
+    // MARK: Addresses and ends
+
+    /// Takes the addresses that clients leave by from now on, and ends the flows of one that is lost: their remotes know
+    /// no other.
+    ///
+    /// - Returns: how many flows were ended.
+    package mutating func leave(by exits: ExitAddresses) -> Int {
+        let (v4, v6) = (exits.v4 ?? .unspecified, exits.v6 ?? .unspecified)
+        let (keepsV4, keepsV6) = (v4 == exitV4, v6 == exitV6)
+        (exitV4, exitV6) = (v4, v6)
+        var ended = 0
+        for slot in flows.slotsEverUsed where flows.isLive(slot) && !(flows[slot].client.isV4 ? keepsV4 : keepsV6) {
+            bindings.takeBack(flows.close(slot))
+            ended += 1
+        }
+        return ended
+    }
 
     /// Ends flows whose time is over, at most `budget` looks at a time.
     ///

@@ -78,12 +78,33 @@ package struct EchoClient: Sendable {
         }
     }
 
+    /// Opens a TCP connection and keeps it.
+    package func converse() throws(LabFailure) -> EchoConversation {
+        let socket = try host.connect(.stream, to: server, port: EchoServer.port)
+        _ = try toward("hear the TCP echo of \(server)") { () throws(KernelError) in try greeting(from: socket) }
+        return EchoConversation(socket: socket)
+    }
+
     /// One line, octet by octet: what follows belongs to someone else.
     private func greeting(from socket: Socket) throws(KernelError) -> String {
         var line: [UInt8] = []
         var octet: [UInt8] = [0]
         while try socket.receive(into: &octet) == 1, octet[0] != UInt8(ascii: "\n") { line.append(octet[0]) }
         return String(decoding: line, as: UTF8.self)
+    }
+}
+
+/// A TCP connection to an `EchoServer` that stays open.
+package struct EchoConversation: Sendable {
+    fileprivate let socket: Socket
+
+    /// Says something and tells whether it comes back within the time.
+    package func goesOn(milliseconds: CInt = 5000) -> Bool {
+        var heard: [UInt8] = [0]
+        guard (try? socket.send([7])) != nil, awaitReadiness([(socket, POLLIN)], upTo: milliseconds) != [0],
+            let count = try? socket.receive(into: &heard)
+        else { return false }
+        return count == 1 && heard == [7]
     }
 }
 

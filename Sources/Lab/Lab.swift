@@ -2,6 +2,11 @@
 package struct DualStack: Equatable, Sendable {
     package let v4: String
     package let v6: String
+
+    package init(v4: String, v6: String) {
+        self.v4 = v4
+        self.v6 = v6
+    }
 }
 
 /// A small internet in which a node stands between a tailnet and a VPN.

@@ -20,8 +20,18 @@ package final class PlainLab: Lab {
         client = try LabHost(named: "client")
         node = try LabHost(named: "node")
         internet = try LabHost(named: "internet")
-        try client.cable("eth0", to: node, "tailscale0")
-        try node.cable("tun0", to: internet, "eth0")
+        try internet.ip(
+            """
+            addr add \(internetAddress.v4)/32 dev lo
+            addr add \(internetAddress.v6)/128 dev lo
+            """)
+        try makeTailnetEdge()
+        try makeVPNEdge(exitAddress)
+    }
+
+    /// Lays the cable to the client, as tailscaled makes its interface; one that was there must be gone.
+    package func makeTailnetEdge() throws(LabFailure) {
+        try client.cable("eth0", to: node, tailnetEdge)
         try client.ip(
             """
             addr add \(clientAddress.v4)/10 dev eth0
@@ -31,19 +41,25 @@ package final class PlainLab: Lab {
             """)
         try node.ip(
             """
-            addr add \(nodeAddress.v4)/10 dev tailscale0
-            addr add \(nodeAddress.v6)/48 dev tailscale0
-            addr add \(exitAddress.v4)/24 dev tun0
-            addr add \(exitAddress.v6)/64 dev tun0
-            route add default via 10.64.0.1
-            route add default via fd00:64::1
+            addr add \(nodeAddress.v4)/10 dev \(tailnetEdge)
+            addr add \(nodeAddress.v6)/48 dev \(tailnetEdge)
             """)
+    }
+
+    /// Lays the cable to the internet, as a VPN client makes its tunnel; one that was there must be gone.
+    package func makeVPNEdge(_ address: DualStack) throws(LabFailure) {
+        try node.cable(vpnEdge, to: internet, "eth0")
         try internet.ip(
             """
             addr add 10.64.0.1/24 dev eth0
             addr add fd00:64::1/64 dev eth0
-            addr add \(internetAddress.v4)/32 dev lo
-            addr add \(internetAddress.v6)/128 dev lo
+            """)
+        try node.ip(
+            """
+            addr add \(address.v4)/24 dev \(vpnEdge)
+            addr add \(address.v6)/64 dev \(vpnEdge)
+            route add default via 10.64.0.1
+            route add default via fd00:64::1
             """)
     }
 

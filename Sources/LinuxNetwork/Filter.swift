@@ -85,6 +85,14 @@ extension Netlink {
         ).compactMap { Filter($0, direction) }
     }
 
+    /// The number that the kernel gave to the program at the filter's place; nil when none of that name stands there.
+    package func programNumber(of filter: Filter, on link: Link) throws(KernelError) -> UInt32? {
+        let request = NetlinkRequest(
+            "RTM_GETTFILTER", RTM_GETTFILTER, link.name, flags: NLM_F_DUMP, header(link, parent(filter.direction)))
+        return try socket.exchange(request).first { Filter($0, filter.direction) == filter }?
+            .attributes(after: tcmsg.self).nested(TCA_OPTIONS)?.integer(TCA_BPF_ID)
+    }
+
     private func header(_ filter: Filter, _ link: Link) -> tcmsg {
         var header = header(link, parent(filter.direction))
         header.tcm_handle = filter.handle

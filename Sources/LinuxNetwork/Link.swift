@@ -14,6 +14,7 @@ package struct Link: Hashable, Sendable {
     package let isUp: Bool
     /// Its packets begin with an Ethernet header. Tunnels (tun, WireGuard) begin with the IP header.
     package let isEthernet: Bool
+    package let isLoopback: Bool
     /// Packets that the link was given to send and dropped: for a tun, those its queue had no room for.
     package let transmitDrops: UInt64
     /// Empty where the link has none.
@@ -30,6 +31,7 @@ package struct Link: Hashable, Sendable {
         transmitQueueLength = attributes.integer(IFLA_TXQLEN) ?? 0
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
+        isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK) != 0
         // struct rtnl_link_stats64 is 64-bit words, of which this is the eighth.
         let statistics = attributes.octets(IFLA_STATS64) ?? []
         transmitDrops = statistics.count < 64 ? 0 : statistics[56..<64].reversed().reduce(0) { $0 << 8 | UInt64($1) }

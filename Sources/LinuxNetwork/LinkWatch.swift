@@ -1,7 +1,7 @@
 internal import CNetlink
 package import LinuxSystem
 
-/// Tells that links or their addresses changed, so that whoever waits for one need not ask on a timer.
+/// Tells that links, their addresses, their programs or the rules changed, so that who waits need not ask on a timer.
 ///
 /// It tells no more than that: the news may be lost when much happens at once, so look again with `Netlink` after each.
 /// Open it before the first look, or a change between the two goes unnoticed.
@@ -10,7 +10,9 @@ package struct LinkWatch: ~Copyable {
 
     package init() throws(KernelError) {
         let socket = try NetlinkSocket()
-        try socket.watch([RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR])
+        try socket.watch([
+            RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_TC,
+        ])
         self.socket = socket
     }
 

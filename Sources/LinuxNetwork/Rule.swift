@@ -1,7 +1,7 @@
 internal import CNetlink
 import Glibc
 package import LinuxSystem
-package import PacketParse
+import PacketParse
 
 /// A rule of policy routing: which packets, and what becomes of them. Rules are asked in order of preference, the smallest
 /// first, until one decides (ip-rule(8)).
@@ -9,10 +9,6 @@ package struct Rule: Hashable, Sendable {
     package enum Action: Hashable, Sendable {
         /// Asks a table, and goes on to the next rule where that has no route.
         case lookup(UInt32)
-        /// Goes on with the rule of that preference.
-        case skip(to: UInt32)
-        /// Nothing: a place to skip to.
-        case pass
         /// Refuses the packet: its sender is told that the network is unreachable.
         case unreachable
     }
@@ -39,7 +35,7 @@ package struct Rule: Hashable, Sendable {
         self.origin = origin
     }
 
-    /// Nil for actions that are not named here (blackhole, prohibit, none): nobody here makes those.
+    /// Nil for actions that are not named here (blackhole, prohibit, goto): nobody here makes those.
     init?(_ reply: NetlinkReply) {
         guard let header = reply.header(fib_rule_hdr.self) else { return nil }
         let attributes = reply.attributes(after: fib_rule_hdr.self)
@@ -52,8 +48,6 @@ package struct Rule: Hashable, Sendable {
         switch Int(header.action) {
         case FR_ACT_TO_TBL:
             action = .lookup(attributes.integer(FRA_TABLE) ?? UInt32(header.table))
-        case FR_ACT_GOTO: action = .skip(to: attributes.integer(FRA_GOTO) ?? 0)
-        case FR_ACT_NOP: action = .pass
         case FR_ACT_UNREACHABLE: action = .unreachable
         default: return nil
         }
@@ -86,11 +80,7 @@ extension Netlink {
         request.put(FRA_PROTOCOL, rule.origin)
         if let incoming = rule.incoming { request.put(FRA_IIFNAME, incoming) }
         if let destination = rule.destination { request.put(FRA_DST, destination.address.octets) }
-        switch rule.action {
-        case .lookup(let table): request.put(FRA_TABLE, table)
-        case .skip(let target): request.put(FRA_GOTO, target)
-        case .pass, .unreachable: break
-        }
+        if case .lookup(let table) = rule.action { request.put(FRA_TABLE, table) }
         try socket.exchange(request)
     }
 }
@@ -99,8 +89,6 @@ extension Rule.Action {
     fileprivate var number: Int {
         switch self {
         case .lookup: FR_ACT_TO_TBL
-        case .skip: FR_ACT_GOTO
-        case .pass: FR_ACT_NOP
         case .unreachable: FR_ACT_UNREACHABLE
         }
     }
@@ -114,8 +102,6 @@ extension Rule: CustomStringConvertible {
         if let incoming { words.append("iif \(incoming)") }
         switch action {
         case .lookup(let table): words.append("lookup \(table)")
-        case .skip(let target): words.append("goto \(target)")
-        case .pass: words.append("nop")
         case .unreachable: words.append("unreachable")
         }
         return words.joined(separator: " ")

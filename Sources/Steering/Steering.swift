@@ -35,8 +35,8 @@ import Synchronization
 
     deinit { unsafe steering_bpf__destroy(skeleton) }
 
-    /// What to attach, and where: to the ingress of the interface that the name says.
-    package func program(_ program: Program) -> (descriptor: CInt, name: String) {
+    /// What is attached to the ingress of the interface that the program's name says.
+    package func loaded(_ program: Program) -> LoadedProgram {
         let programs = unsafe skeleton.pointee.progs
         let loaded =
             switch program {
@@ -45,30 +45,52 @@ import Synchronization
             case .insidePortIngress: unsafe programs.inside_port_ingress
             case .outsidePortIngress: unsafe programs.outside_port_ingress
             }
-        return unsafe (bpf_program__fd(loaded), String(cString: bpf_program__name(loaded)))
+        let descriptor = unsafe bpf_program__fd(loaded)
+        var facts = bpf_prog_info()
+        var length = UInt32(MemoryLayout<bpf_prog_info>.size)
+        _ = unsafe bpf_obj_get_info_by_fd(descriptor, &facts, &length)
+        return LoadedProgram(descriptor: descriptor, number: facts.id)
     }
 
-    package enum Program: CaseIterable, Sendable {
-        case tailnetIngress, vpnIngress, insidePortIngress, outsidePortIngress
+    /// The raw values are the names in `bpf/`.
+    package enum Program: String, CaseIterable, Sendable {
+        case tailnetIngress = "tailnet_ingress"
+        case vpnIngress = "vpn_ingress"
+        case insidePortIngress = "inside_port_ingress"
+        case outsidePortIngress = "outside_port_ingress"
     }
+}
+
+/// A program in the kernel. The descriptor serves as long as the `Steering` that gave it.
+package struct LoadedProgram: Sendable {
+    package let descriptor: CInt
+    /// By which the kernel lists what is attached.
+    package let number: UInt32
 }
 
 // MARK: Ways
 
 extension Steering {
-    /// Closes the old ways, then opens these. Configure before attaching: a program that does not know yet whether its
-    /// edge has Ethernet headers cannot read what it should keep local.
+    /// Lets the programs know how the packets of the edges begin. Before attaching: a program that does not know yet
+    /// whether its edge has Ethernet headers cannot read what it should keep local.
+    package func learn(_ ways: Ways) {
+        let shared = unsafe cbpf_ways(skeleton)!
+        if let tailnet = ways.tailnet { unsafe shared.pointee.tailnet.is_ethernet = tailnet.isEthernet ? 1 : 0 }
+        if let vpn = ways.vpn { unsafe shared.pointee.vpn.is_ethernet = vpn.isEthernet ? 1 : 0 }
+    }
+
+    /// Closes the old ways, then opens these, if both edges are there.
     package func configure(_ ways: Ways) {
         close()
+        learn(ways)
+        guard let tailnet = ways.tailnet, let vpn = ways.vpn else { return }
         let shared = unsafe cbpf_ways(skeleton)!
-        unsafe shared.pointee.tailnet.is_ethernet = ways.tailnet.isEthernet ? 1 : 0
-        unsafe shared.pointee.vpn.is_ethernet = ways.vpn.isEthernet ? 1 : 0
         unsafe shared.pointee.exit_ipv4 = ways.exitIPv4.map(steering_address.init) ?? steering_address()
         unsafe shared.pointee.exit_ipv6 = ways.exitIPv6.map(steering_address.init) ?? steering_address()
         // The programs test an index first: whoever sees the new one must see what belongs to it.
         atomicMemoryFence(ordering: .releasing)
-        unsafe shared.pointee.tailnet.index = UInt32(ways.tailnet.index)
-        unsafe shared.pointee.vpn.index = UInt32(ways.vpn.index)
+        unsafe shared.pointee.tailnet.index = UInt32(tailnet.index)
+        unsafe shared.pointee.vpn.index = UInt32(vpn.index)
         unsafe shared.pointee.inside_port = UInt32(ways.insidePort)
         unsafe shared.pointee.outside_port = UInt32(ways.outsidePort)
     }

@@ -13,10 +13,11 @@ package struct Edge: Hashable, Sendable {
     }
 }
 
-/// Where packets go: the edges, our ports (interface indexes), and the vpn's addresses that answers come back to.
+/// Where packets go: the edges, our ports (interface indexes), and the vpn's addresses that answers come back to. As long
+/// as an edge is missing, nowhere.
 package struct Ways: Hashable, Sendable {
-    package let tailnet: Edge
-    package let vpn: Edge
+    package let tailnet: Edge?
+    package let vpn: Edge?
     package let insidePort: Int32
     package let outsidePort: Int32
     /// At most one of each family; a family without one has no answers of ours.
@@ -24,7 +25,7 @@ package struct Ways: Hashable, Sendable {
     package let exitIPv6: IPAddress?
 
     package init(
-        tailnet: Edge, vpn: Edge, insidePort: Int32, outsidePort: Int32, exitIPv4: IPAddress?, exitIPv6: IPAddress?
+        tailnet: Edge?, vpn: Edge?, insidePort: Int32, outsidePort: Int32, exitIPv4: IPAddress?, exitIPv6: IPAddress?
     ) {
         self.tailnet = tailnet
         self.vpn = vpn

@@ -147,6 +147,12 @@ struct Status: Decodable {
         let ingress: Traffic
     }
 
+    struct Flows: Decodable {
+        let live: Int
+        let capacity: Int
+    }
+
     let forwarded: Forwarded
+    let flows: Flows
     let drops: [String: UInt64]
 }

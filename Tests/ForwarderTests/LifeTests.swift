@@ -109,13 +109,4 @@ import Testing
         // A debug build beside other tests is no place to measure: `bench start` holds the bar of 300 ms.
         #expect(try #require(milliseconds.min()) < 2000)
     }
-
-    private func eventually(_ condition: () throws -> Bool) throws {
-        let clock = ContinuousClock()
-        let deadline = clock.now + .seconds(5)
-        while try !condition() {
-            try #require(clock.now < deadline)
-            usleep(10_000)
-        }
-    }
 }

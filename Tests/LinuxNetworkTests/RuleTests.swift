@@ -15,7 +15,6 @@ struct RuleTests {
         let dstlen: Int?
         let iif: String?
         let table: String?
-        let goto: UInt32?
         let action: String?
 
         static func all(_ family: AddressFamily) throws -> [Oracle] {
@@ -26,10 +25,9 @@ struct RuleTests {
     private func rules(_ family: AddressFamily) throws -> [Rule] {
         let inside = try #require(IPPrefix(family == .v4 ? "198.51.100.0/24" : "2001:db8::/32"))
         return [
-            Rule(family, preference: 80, incoming: "left", destination: inside, .skip(to: 97), origin: Self.origin),
-            Rule(family, preference: 81, destination: inside, .lookup(1051), origin: Self.origin),
+            Rule(family, preference: 80, incoming: "left", destination: inside, .lookup(1051), origin: Self.origin),
+            Rule(family, preference: 81, destination: inside, .lookup(254), origin: Self.origin),
             Rule(family, preference: 90, incoming: "left", .unreachable, origin: Self.origin),
-            Rule(family, preference: 97, .pass, origin: Self.origin),
         ]
     }
 
@@ -47,12 +45,11 @@ struct RuleTests {
             #expect(try netlink.rules(family).filter { $0.origin == Self.origin } == rules)
 
             let shown = try Oracle.all(family).filter { (80...97).contains($0.priority) }
-            #expect(shown.map(\.priority) == [80, 81, 90, 97])
-            #expect(shown.map(\.iif) == ["left", nil, "left", nil])
-            #expect(shown.map(\.goto) == [97, nil, nil, nil])
-            #expect(shown.map(\.table) == [nil, "1051", nil, nil])
-            #expect(shown.map(\.action) == [nil, nil, "unreachable", "nop"])
-            #expect(shown.map(\.dstlen) == (family == .v4 ? [24, 24, nil, nil] : [32, 32, nil, nil]))
+            #expect(shown.map(\.priority) == [80, 81, 90])
+            #expect(shown.map(\.iif) == ["left", nil, "left"])
+            #expect(shown.map(\.table) == ["1051", "main", nil])
+            #expect(shown.map(\.action) == [nil, nil, "unreachable"])
+            #expect(shown.map(\.dstlen) == (family == .v4 ? [24, 24, nil] : [32, 32, nil]))
 
             for rule in rules {
                 try netlink.delete(rule)
@@ -80,12 +77,19 @@ struct RuleTests {
             try netlink.add(Rule(.v4, preference: 90, incoming: "left", .unreachable, origin: Self.origin))
             for _ in 0..<2 {
                 try makeVethPair()
-                for command in ["ip link set left up", "ip link set right up", "ip addr add 10.9.0.1/24 dev left"] {
+                try answer("ip link set left up")
+                try answer("ip link set right up")
+                try answer("ip addr add 10.9.0.1/24 dev left")
+                try answer("ip route add 198.51.100.0/24 dev right")
+                for command in ["sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv4.conf.left.rp_filter=0"] {
                     try answer(command)
                 }
-                try answer("ip route add 198.51.100.0/24 dev left")
-                let refused = try? answer("ip route get 198.51.100.7 from 10.9.0.2 iif left")
-                #expect(refused == nil, "what comes in by left is unreachable")
+                let query = "ip route get 198.51.100.7 from 10.9.0.2 iif left"
+                #expect(String(decoding: try answer("\(query) 2>&1 || true"), as: UTF8.self).contains("No route"))
+                try answer("ip rule del preference 90")
+                #expect(
+                    String(decoding: try answer(query), as: UTF8.self).contains("right"), "the control: without the rule there is a way")
+                try netlink.add(Rule(.v4, preference: 90, incoming: "left", .unreachable, origin: Self.origin))
                 try answer("ip link del left")
             }
         }

@@ -64,7 +64,7 @@ extension Steering {
     fileprivate borrowing func verifiedInstructions(of program: Program) -> UInt32? {
         var description = bpf_prog_info()
         var size = UInt32(MemoryLayout<bpf_prog_info>.size)
-        let answer = unsafe bpf_obj_get_info_by_fd(self.program(program).descriptor, &description, &size)
+        let answer = unsafe bpf_obj_get_info_by_fd(loaded(program).descriptor, &description, &size)
         return answer == 0 ? description.verified_insns : nil
     }
 }

@@ -33,7 +33,7 @@ extension Steering {
         var options = unsafe bpf_test_run_opts()
         unsafe options.sz = MemoryLayout<bpf_test_run_opts>.size
         unsafe options.data_size_in = UInt32(frame.count)
-        let descriptor = self.program(program).descriptor
+        let descriptor = loaded(program).descriptor
         let answer = unsafe frame.withUnsafeBytes { bytes in
             unsafe options.data_in = bytes.baseAddress
             return unsafe bpf_prog_test_run_opts(descriptor, &options)

@@ -94,18 +94,18 @@ extension Steering {
     func steer(_ node: Namespace, tailnet: String, vpn: String, exits: (v4: String, v6: String)) throws {
         let names = [tailnet, vpn, "fwd-in", "fwd-out"]
         let programs = zip([Program.tailnetIngress, .vpnIngress, .insidePortIngress, .outsidePortIngress], names).map {
-            (program($0), $1)
+            ($0, loaded($0).descriptor, $1)
         }
         let links = try node.run { () throws(KernelError) in
             let netlink = try Netlink()
             var links: [Link] = []
-            for (program, name) in programs {
+            for (program, descriptor, name) in programs {
                 guard let link = try netlink.link(named: name) else {
                     throw KernelError("RTM_GETLINK", .noSuchFileOrDirectory, name)
                 }
                 try netlink.addClsact(to: link)
-                let filter = Filter(program.name, .ingress, priority: 1, handle: 1)
-                try netlink.attach(filter, to: link, program: program.descriptor)
+                let filter = Filter(program.rawValue, .ingress, priority: 1, handle: 1)
+                try netlink.attach(filter, to: link, program: descriptor)
                 links.append(link)
             }
             return links

@@ -15,12 +15,15 @@ package struct DownReport: Report {
     /// The process of the node that was running.
     package private(set) var stopped: Int32?
     package private(set) var removed: [Removal] = []
+    /// Rules of policy routing that were deleted, as ip-rule(8) writes them.
+    package private(set) var rules: [String] = []
 
     /// Stops a running node, then takes every program of ours from every interface: of this node, a dead one, or
     /// another version. From then on the kernel routes exit traffic as it did before.
     package init(givingBack settings: NodeSettings) throws(Refusal) {
         stopped = try Self.stop(settings)
         do throws(KernelError) {
+            // Backwards: what fails closed goes last.
             let netlink = try Netlink()
             for link in try netlink.links() {
                 for filter in try Attachment.all(on: link, netlink) {
@@ -28,6 +31,10 @@ package struct DownReport: Report {
                     Attachment.removeEmptyHooks(of: link, netlink)
                     removed.append(Removal(interface: link.name, program: filter.name))
                 }
+            }
+            for rule in try Rule.ours(netlink) {
+                try netlink.delete(rule)
+                rules.append("\(rule)")
             }
         } catch {
             throw Refusal(

@@ -5,52 +5,64 @@ package import PacketParse
 
 /// The interfaces a node stands between, as the host has them now.
 package struct Edges: Sendable {
-    package let tailnet: Link
-    package let vpn: Link
+    package let tailnet: Link?
+    package let vpn: Link?
     package let uplink: Link?
     /// The addresses of the vpn edge that clients leave by.
     package let exits: ExitAddresses
     /// The node's own addresses on the tailnet.
     package let nodeAddresses: [IPAddress]
-}
-
-/// What a node waits for: an edge that is not there, down, or without an address. Words for a person.
-package struct MissingEdges: Error, Hashable {
-    package let all: [String]
+    /// What a node still waits for, for a person: an edge that is not there, down, or without an address.
+    package let missing: [String]
+    /// Whether any interface is left but loopback and our ports: none is in a namespace that its owner has left.
+    package let isAbandoned: Bool
 }
 
 extension Edges {
-    /// Looks the edges up, now.
-    package static func find(
-        _ settings: NodeSettings, _ netlink: borrowing Netlink
-    ) throws(KernelError) -> Result<Edges, MissingEdges> {
-        let tailnet = try netlink.link(named: settings.tailnet)
-        let vpn = try netlink.link(named: settings.vpn)
+    package static let none = Edges(
+        tailnet: nil, vpn: nil, uplink: nil, exits: ExitAddresses(v4: nil, v6: nil), nodeAddresses: [], missing: [],
+        isAbandoned: false)
+
+    /// Looks them up, now.
+    package init(_ settings: NodeSettings, _ netlink: borrowing Netlink) throws(KernelError) {
+        let links = try netlink.links()
+        func link(_ name: String) -> Link? { links.first { $0.name == name } }
+        tailnet = link(settings.tailnet)
+        vpn = link(settings.vpn)
+        uplink = try Edges.uplink(settings, links, netlink)
+        let own = Side.allCases.map(\.portName)
+        isAbandoned = links.allSatisfy { $0.isLoopback || own.contains($0.name) }
+
+        var exits = ExitAddresses(v4: nil, v6: nil)
+        if let vpn {
+            let usable = try netlink.addresses(of: vpn)
+                .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }.map(\.address)
+            exits = ExitAddresses(v4: usable.first { $0.isV4 }, v6: usable.first { !$0.isV4 })
+        }
+        self.exits = exits
+        let ownAddresses = try tailnet.map { tailnet throws(KernelError) in try netlink.addresses(of: tailnet) } ?? []
+        nodeAddresses = ownAddresses.map(\.address)
+
         var missing: [String] = []
         for (name, link) in [(settings.tailnet, tailnet), (settings.vpn, vpn)] {
             if let link { if !link.isUp { missing.append("\(name) to come up") } } else { missing.append(name) }
         }
-        guard let tailnet, let vpn, missing.isEmpty else { return .failure(MissingEdges(all: missing)) }
-
-        let addresses = try netlink.addresses(of: vpn)
-            .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }.map(\.address)
-        let exits = ExitAddresses(v4: addresses.first { $0.isV4 }, v6: addresses.first { !$0.isV4 })
-        // Without the node's own addresses its own traffic would count as exit traffic.
-        let own = try netlink.addresses(of: tailnet).filter { $0.scope == .global }.map(\.address)
-        for (name, isBare) in [(tailnet.name, own.isEmpty), (vpn.name, addresses.isEmpty)] where isBare {
-            missing.append("an address on \(name)")
+        if missing.isEmpty {
+            // Without the node's own addresses its own traffic would count as exit traffic.
+            if !ownAddresses.contains(where: { $0.scope == .global }) {
+                missing.append("an address on \(settings.tailnet)")
+            }
+            if exits.v4 == nil, exits.v6 == nil { missing.append("an address on \(settings.vpn)") }
         }
-        guard missing.isEmpty else { return .failure(MissingEdges(all: missing)) }
-        return .success(
-            Edges(
-                tailnet: tailnet, vpn: vpn, uplink: try uplink(settings, netlink), exits: exits,
-                nodeAddresses: try netlink.addresses(of: tailnet).map(\.address)))
+        self.missing = missing
     }
 
-    private static func uplink(_ settings: NodeSettings, _ netlink: borrowing Netlink) throws(KernelError) -> Link? {
-        if let name = settings.uplink { return try netlink.link(named: name) }
-        for family in [AddressFamily.v4, .v6] {
-            if let route = try netlink.defaultRoute(family) { return try netlink.link(index: route.interfaceIndex) }
+    private static func uplink(
+        _ settings: NodeSettings, _ links: [Link], _ netlink: borrowing Netlink
+    ) throws(KernelError) -> Link? {
+        if let name = settings.uplink { return links.first { $0.name == name } }
+        for family in AddressFamily.allCases {
+            if let route = try netlink.defaultRoute(family) { return links.first { $0.index == route.interfaceIndex } }
         }
         return nil
     }

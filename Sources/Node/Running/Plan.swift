@@ -1,67 +1,193 @@
+import DataPlane
 import LinuxNetwork
 import LinuxSystem
+import PacketParse
+import Steering
 
-/// Changes to the host, in order, each of which can be taken back.
+/// What is to hold of the host, in this order, while a node runs and from then on until `down`.
+///
+/// A plan is a value, made from settings and edges. It is settled again whenever something changed: what holds is left
+/// alone, whoever made it.
 struct Plan: Sendable {
-    enum Step: Sendable {
-        /// Makes a port of ours ready: large packets, a long queue, silent, up. It goes with the port.
-        case ready(Link)
-        /// Gives a link its hooks for programs.
-        case hook(Link)
-        /// Puts a program at a link's ingress.
-        case attach(Filter, Link, program: CInt)
-        /// Puts a program in the place of a dead node's. It is not taken back: that would open what the dead node's closed.
-        case replace(Filter, Link, program: CInt)
+    /// Each can be asked for, made true and taken back.
+    enum Step: Hashable, Sendable {
+        case rule(Rule)
+        /// A program at a link's ingress, before anybody else's, so that nobody sees exit traffic first.
+        case program(Steering.Program, on: String)
+        /// A port of ours: large packets, a long queue, silent, up. All of it goes with the port.
+        case port(Side)
     }
 
     let steps: [Step]
 
-    /// Makes every change; one that fails takes those before it back.
-    func execute(_ netlink: borrowing Netlink) throws(KernelError) {
-        var done: [Step] = []
-        for step in steps {
-            do throws(KernelError) {
-                try step.perform(netlink)
-                done.append(step)
-            } catch {
-                for step in done.reversed() { step.revert(netlink) }
-                throw error
-            }
+    /// What a node needs for itself, before it has an edge. Its first steps fail closed: from here on the kernel routes
+    /// nothing that comes in by the tailnet edge but to what is kept local, though that edge be made anew while nobody runs.
+    init(closing settings: NodeSettings, keeping local: [IPPrefix]) {
+        let families = AddressFamily.allCases
+        let closed = families.map { family in
+            Step.rule(
+                Rule(family, preference: 91, incoming: settings.tailnet, .unreachable, origin: Rule.forwarder))
         }
+        let open = local.map { prefix in
+            Step.rule(
+                Rule(
+                    prefix.address.family, preference: 90, incoming: settings.tailnet, destination: prefix,
+                    .lookup(Route.main), origin: Rule.forwarder))
+        }
+        // The programs before the port comes up: no packet of a port ever meets the host's stack.
+        let ports = Side.allCases.flatMap { side in
+            [Step.program(side == .inside ? .insidePortIngress : .outsidePortIngress, on: side.portName), .port(side)]
+        }
+        steps = closed + open + ports
     }
 
-    /// Takes every change back that is still there.
-    func revert(_ netlink: borrowing Netlink) {
-        for step in steps.reversed() { step.revert(netlink) }
+    /// - Parameter steps: what else is to hold, once the edges are there.
+    private init(_ steps: [Step]) { self.steps = steps }
+
+    /// The same, attached to the edges that are there.
+    func attached(to edges: Edges) -> Plan {
+        let programs = [(Steering.Program.tailnetIngress, edges.tailnet), (.vpnIngress, edges.vpn)]
+        return Plan(steps + programs.compactMap { program, link in link.map { .program(program, on: $0.name) } })
     }
+
+    /// Makes every step hold that does not, and ends rules of ours that are no longer meant.
+    ///
+    /// - Returns: the steps that were made and can be taken back.
+    /// - Throws: what the kernel refused; the steps made before it are taken back.
+    @discardableResult
+    func settle(_ host: borrowing Host) throws(KernelError) -> [Step] {
+        var made: [Step] = []
+        do throws(KernelError) {
+            for step in steps where try !step.holds(host) {
+                if try step.make(host) { made.append(step) }
+            }
+            for rule in try Rule.ours(host.netlink) where !steps.contains(.rule(rule)) {
+                try host.netlink.delete(rule)
+            }
+        } catch {
+            Plan.takeBack(made, host)
+            throw error
+        }
+        return made
+    }
+
+    /// Walks steps backwards. One that does not hold any more is as good as taken back.
+    static func takeBack(_ steps: [Step], _ host: borrowing Host) {
+        for step in steps.reversed() { step.takeBack(host) }
+    }
+}
+
+/// The host as a plan meets it.
+struct Host: ~Copyable {
+    let netlink: Netlink
+    /// What is loaded to be attached.
+    var programs: [Steering.Program: LoadedProgram] = [:]
+
+    init() throws(KernelError) { netlink = try Netlink() }
 }
 
 extension Plan.Step {
     /// Packets that wait for the loop. A tun drops silently behind these, and 500, the default, are a quarter of a
     /// millisecond.
     private static let queueLength: UInt32 = 4096
+    private static let mtu: UInt32 = 65_535
 
-    fileprivate func perform(_ netlink: borrowing Netlink) throws(KernelError) {
+    func holds(_ host: borrowing Host) throws(KernelError) -> Bool {
         switch self {
-        case .ready(let link):
-            // Silent before it comes up: its own solicitations would meet us as packets of a client.
-            try netlink.disableAddressGeneration(on: link)
-            try netlink.setMTU(65_535, of: link)
-            try netlink.setTransmitQueueLength(Self.queueLength, of: link)
-            try netlink.bringUp(link)
-        case .hook(let link): try netlink.addClsact(to: link)
-        case .attach(let filter, let link, let program), .replace(let filter, let link, let program):
-            try netlink.attach(filter, to: link, program: program)
+        case .rule(let rule):
+            do throws(KernelError) {
+                return try host.netlink.rules(rule.family).contains(rule)
+            } catch {
+                // A kernel without IPv6 routes none.
+                guard error.errno == .addressFamilyNotSupported else { throw error }
+                return true
+            }
+        case .program(let program, let name):
+            guard let loaded = host.programs[program], let link = try host.netlink.link(named: name) else {
+                return false
+            }
+            return try host.netlink.programNumber(of: Attachment.filter(program), on: link) == loaded.number
+        case .port(let side):
+            guard let link = try host.netlink.link(named: side.portName) else { return false }
+            return link.isUp && link.mtu == Self.mtu
         }
     }
 
-    fileprivate func revert(_ netlink: borrowing Netlink) {
+    /// - Returns: whether it can be taken back. A program put in the place of a dead node's cannot: that would open what
+    ///   the dead node's closed.
+    fileprivate func make(_ host: borrowing Host) throws(KernelError) -> Bool {
         switch self {
-        case .ready, .replace: break
-        case .hook(let link): Attachment.removeEmptyHooks(of: link, netlink)
-        // One that is gone already is as good.
-        case .attach(let filter, let link, _): try? netlink.detach(filter, from: link)
+        case .rule(let rule):
+            try host.netlink.add(rule)
+            return true
+        case .program(let program, let name):
+            guard let loaded = host.programs[program] else { throw KernelError("bpf", .invalidArgument, name) }
+            let link = try present(name, host.netlink)
+            let predecessors = try Attachment.all(on: link, host.netlink)
+            try host.netlink.addClsact(to: link)
+            do throws(KernelError) {
+                try host.netlink.attach(Attachment.filter(program), to: link, program: loaded.descriptor)
+            } catch {
+                Attachment.removeEmptyHooks(of: link, host.netlink)
+                throw error
+            }
+            return predecessors.isEmpty
+        case .port(let side):
+            let link = try present(side.portName, host.netlink)
+            // Silent before it comes up: its own solicitations would meet us as packets of a client.
+            try host.netlink.disableAddressGeneration(on: link)
+            try host.netlink.setMTU(Self.mtu, of: link)
+            try host.netlink.setTransmitQueueLength(Self.queueLength, of: link)
+            try host.netlink.bringUp(link)
+            return true
         }
+    }
+
+    fileprivate func takeBack(_ host: borrowing Host) {
+        switch self {
+        case .rule(let rule): try? host.netlink.delete(rule)
+        case .program(let program, let name):
+            guard let link = try? host.netlink.link(named: name) else { return }
+            try? host.netlink.detach(Attachment.filter(program), from: link)
+            Attachment.removeEmptyHooks(of: link, host.netlink)
+        // It goes with the descriptor.
+        case .port: break
+        }
+    }
+
+    private func present(_ name: String, _ netlink: borrowing Netlink) throws(KernelError) -> Link {
+        guard let link = try netlink.link(named: name) else {
+            throw KernelError("RTM_GETLINK", .noSuchAddressOrDevice, name)
+        }
+        return link
+    }
+}
+
+extension Plan.Step: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .rule(let rule): "\(rule.family == .v4 ? "IPv4" : "IPv6") rule: \(rule)"
+        case .program(let program, let name): "eBPF program \(Attachment.filter(program).name) at ingress of \(name)"
+        case .port(let side): "tun device \(side.portName): MTU \(Self.mtu), queue \(Self.queueLength), no addresses, up"
+        }
+    }
+}
+
+extension Rule {
+    /// The originator that the rules of every forwarder bear (`rt_protos`; nobody else's in iproute2's list).
+    static let forwarder: UInt8 = 0xF0
+
+    /// Of this node, a dead one, another version.
+    static func ours(_ netlink: borrowing Netlink) throws(KernelError) -> [Rule] {
+        var all: [Rule] = []
+        for family in AddressFamily.allCases {
+            do throws(KernelError) {
+                all += try netlink.rules(family).filter { $0.origin == forwarder }
+            } catch {
+                guard error.errno == .addressFamilyNotSupported else { throw error }
+            }
+        }
+        return all
     }
 }
 
@@ -70,8 +196,8 @@ enum Attachment {
     private static let prefix = "forwarder:"
 
     /// Where a program stands: before anybody else's, so that nobody sees exit traffic first.
-    static func filter(_ program: String) -> Filter {
-        Filter(prefix + program, .ingress, priority: 1, handle: 0xF0)
+    static func filter(_ program: Steering.Program) -> Filter {
+        Filter(prefix + program.rawValue, .ingress, priority: 1, handle: 0xF0)
     }
 
     static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {

@@ -15,11 +15,13 @@ extension StatusReport {
             bindings: Bindings(capacity: Int(settings.bindingPorts.last - settings.bindingPorts.first) + 1),
             startedAt: node.startedAt, pid: ProcessInfo.processInfo.processIdentifier)
         switch state {
-        case .waiting(let missing): waitingFor = missing.all
+        case .starting: waitingFor = []
         case .stopping: self.state = .stopping
-        case .forwarding(let session):
-            self.state = .forwarding
+        case .running(let session):
             try add(session, settings)
+            let missing = session.missing
+            self.state = missing.isEmpty ? .forwarding : .waiting
+            waitingFor = missing.isEmpty ? nil : missing
         }
     }
 
@@ -28,11 +30,11 @@ extension StatusReport {
         let statistics = snapshot.statistics
         io = session.choice.kind == .uring ? .uring : .poll
         ioReason = session.ioReason(settings.io)
+        let present = session.edges
         edges = Edges(
-            tailnet: Edge(session.edges.tailnet), vpn: Edge(session.edges.vpn),
-            uplink: session.edges.uplink.map(Edge.init))
-        exitAddresses = ExitAddresses(
-            v4: session.edges.exits.v4?.description, v6: session.edges.exits.v6?.description)
+            tailnet: present.tailnet.map(Edge.init), vpn: present.vpn.map(Edge.init),
+            uplink: present.uplink.map(Edge.init))
+        exitAddresses = ExitAddresses(v4: present.exits.v4?.description, v6: present.exits.v6?.description)
         ports = Ports(
             inside: Port(name: Side.inside.portName, offloads: Port.Offloads(snapshot.offloads.inside)),
             outside: Port(name: Side.outside.portName, offloads: Port.Offloads(snapshot.offloads.outside)))
@@ -108,7 +110,7 @@ extension FlowsReport {
     private static let run = 1024
 
     init(_ state: RunningNode.State, top: Int, addresses: ControlRequest.Addresses) throws(Refusal) {
-        guard case .forwarding(let session) = state else {
+        guard case .running(let session) = state else {
             self.init(busiest: [], total: 0, addresses: addresses)
             return
         }

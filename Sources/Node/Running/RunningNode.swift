@@ -8,24 +8,32 @@ import PacketParse
 import Synchronization
 import SystemPackage
 
-/// A node from `forwarder run` to its end: waits for the edges, forwards, answers on the control socket, stops.
+/// A node from `forwarder run` to its end: closes the host, waits for the edges and follows them, answers on the control
+/// socket, stops.
 ///
 /// Three threads: the caller's follows signals and interfaces, one answers the control socket, one moves packets.
 package final class RunningNode: Sendable {
     enum State: Sendable {
-        case waiting(MissingEdges)
-        case forwarding(Session)
+        case starting
+        case running(Session)
         case stopping
     }
 
-    let settings: NodeSettings
     let startedAt = Date()
-    private let state = Mutex<State>(.waiting(MissingEdges(all: [])))
+    private let current: Mutex<NodeSettings>
+    /// Reads the settings again, as at the start.
+    private let reread: @Sendable () throws(Refusal) -> NodeSettings
+    private let state = Mutex(State.starting)
     private let log: Logger
     private let stopRequest: EventDescriptor
 
-    package init(_ settings: NodeSettings, _ log: Logger) throws(Refusal) {
-        self.settings = settings
+    var settings: NodeSettings { current.withLock { $0 } }
+
+    package init(
+        _ log: Logger, readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
+    ) throws(Refusal) {
+        current = Mutex(try reread())
+        self.reread = reread
         self.log = log
         stopRequest = try refusing(couldNot: "start") { () throws(KernelError) in try EventDescriptor() }
         let effective = try refusing(couldNot: "start") { () throws(KernelError) in try Capabilities.effective() }
@@ -35,12 +43,12 @@ package final class RunningNode: Sendable {
 
     /// Forwards until SIGTERM, SIGINT, or a request to stop.
     ///
-    /// - Parameter patience: how long the edges are waited for; for ever where nothing is said.
+    /// - Parameter patience: how long the edges are waited for at the start; for ever where nothing is said.
     /// - Throws: why it could not begin or go on.
     package func run(patience: Duration?) throws(Refusal) {
         // Before any thread: these inherit which signals are not theirs.
         let signals = try refusing(couldNot: "start") { () throws(KernelError) in
-            try SignalDescriptor([SIGTERM, SIGINT])
+            try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         }
         let server = try ControlServer(path: settings.controlSocket)
         let serving = try refusing(couldNot: "answer on the control socket") { () throws(KernelError) in
@@ -48,84 +56,180 @@ package final class RunningNode: Sendable {
                 server.serve { (request: ControlRequest) throws(Refusal) in try answer(request) }
             }
         }
-        let outcome = Result { () throws(Refusal) in try awaitEdgesAndForward(patience, signals) }
+        let outcome = Result { () throws(Refusal) in try forward(patience, signals) }
         server.stop()
         serving.join()
         try outcome.get()
     }
 
-    private func awaitEdgesAndForward(
-        _ patience: Duration?, _ signals: borrowing SignalDescriptor
-    ) throws(Refusal) {
+    private func forward(_ patience: Duration?, _ signals: borrowing SignalDescriptor) throws(Refusal) {
         let watch = try refusing(couldNot: "follow the interfaces") { () throws(KernelError) in try LinkWatch() }
-        let netlink = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Netlink() }
-        guard let edges = try awaitEdges(patience, signals, watch, netlink) else { return }
-        try forward(edges, signals, netlink)
-    }
-
-    // MARK: Waiting
-
-    /// - Returns: the edges, or nothing when asked to stop meanwhile.
-    private func awaitEdges(
-        _ patience: Duration?, _ signals: borrowing SignalDescriptor, _ watch: borrowing LinkWatch,
-        _ netlink: borrowing Netlink
-    ) throws(Refusal) -> Edges? {
-        let deadline = patience.map { ContinuousClock.now + $0 }
-        var told: MissingEdges?
-        while true {
-            let found = try refusing(couldNot: "look for \(settings.tailnet) and \(settings.vpn)") {
-                () throws(KernelError) in
-                _ = try watch.drain()
-                return try Edges.find(settings, netlink)
+        var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
+        var session = try Session(settings, &host)
+        var course = Course(deadline: patience.map { .now + $0 })
+        do throws(Refusal) {
+            while true {
+                state.withLock { $0 = .running(session) }
+                try follow(session, &course, watch, host)
+                switch wait(for: session, signals, watch, until: course.nextLook) {
+                case .news: break
+                case .hangUp: session = try reload(session, &host)
+                case .stop:
+                    try finish(session)
+                    log.info("stopped; exit traffic is dropped until the next run, or until `forwarder down`")
+                    return
+                case .loopEnded: try finish(session)
+                }
             }
-            guard case .failure(let missing) = found else { return try? found.get() }
-            state.withLock { $0 = .waiting(missing) }
-            let left = deadline.map { ContinuousClock.now.duration(to: $0) }
-            if let left, left <= .zero {
-                throw Refusal(
-                    couldNot: "forward", because: "there is still no \(missing.all.joined(separator: ", no "))",
-                    remedy: "start tailscaled and the VPN first, name the interfaces with --tailnet and --vpn, "
-                        + "or wait longer with --wait",
-                    exitCode: .unavailable)
-            }
-            if told != missing { log.info("waiting for \(missing.all.joined(separator: ", "))") }
-            told = missing
-            let milliseconds = left.map { CInt(clamping: Int64($0 / .milliseconds(1)) + 1) } ?? -1
-            let ready = UnixSocket.wait(
-                [(signals.raw, POLLIN), (stopRequest.raw, POLLIN), (watch.descriptor, POLLIN)],
-                milliseconds: milliseconds)
-            if ready[0] != 0 || ready[1] != 0 { return nil }
+        } catch {
+            state.withLock { $0 = .stopping }
+            session.takeBack(host)
+            throw error
         }
     }
 
-    // MARK: Forwarding
+    // MARK: Following
 
-    /// How often the host's own ports are looked up: what it binds inside our range is a person's explicit choice.
-    private static let minute: CInt = 60_000
+    /// What is known from one look at the edges to the next.
+    private struct Course {
+        typealias Instant = ContinuousClock.Instant
 
-    private func forward(
-        _ edges: Edges, _ signals: borrowing SignalDescriptor, _ netlink: borrowing Netlink
+        /// When to give up, as long as nothing was forwarded.
+        var deadline: Instant?
+        /// What was last told to be missing: it is told once.
+        var told: [String]?
+        /// How often the host's own ports are looked up: what it binds inside our range is a person's explicit choice.
+        var portsLookedUp = Instant.now
+        /// When the last interface but our own went away.
+        var abandoned: Instant?
+        var hadInterfaces = false
+        /// After a look that failed, the next one is soon.
+        var retry: Instant?
+
+        var nextLook: Instant {
+            [deadline, retry, abandoned.map { $0 + RunningNode.abandonment }].compactMap(\.self)
+                .reduce(portsLookedUp + RunningNode.minute, min)
+        }
+    }
+
+    private static let minute = Duration.seconds(60)
+    /// A container's owner takes its interfaces one by one, and may be about to bring the next.
+    private static let abandonment = Duration.seconds(5)
+
+    /// Looks at the edges and has the session meet them.
+    ///
+    /// - Throws: what ends the node: a first look that fails, no edges by the deadline, a namespace that is left.
+    private func follow(
+        _ session: Session, _ course: inout Course, _ watch: borrowing LinkWatch, _ host: borrowing Host
     ) throws(Refusal) {
-        let session = try Session(edges, settings, netlink)
-        state.withLock { $0 = .forwarding(session) }
+        let settings = settings
+        let now = ContinuousClock.now
+        var missing: [String]
+        do throws(KernelError) {
+            _ = try watch.drain()
+            let edges = try Edges(settings, host.netlink)
+            course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
+            course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
+            let ended = try session.follow(edges, settings, host)
+            if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
+            missing = edges.missing
+            course.retry = nil
+        } catch {
+            guard course.told != nil else {
+                throw Refusal(couldNot: "attach to \(settings.tailnet) and \(settings.vpn)", error)
+            }
+            // What vanishes while we look at it is met by the next look. Until then the ways are closed.
+            missing = ["the kernel, which refuses \(error)"]
+            course.retry = now + .seconds(1)
+        }
+        if course.told != missing { tell(missing, session, settings) }
+        course.told = missing
+        if missing.isEmpty { course.deadline = nil }
+        if now >= course.portsLookedUp + Self.minute {
+            session.holdPorts()
+            course.portsLookedUp = now
+        }
+        if let abandoned = course.abandoned, now >= abandoned + Self.abandonment {
+            throw Refusal(
+                couldNot: "go on forwarding",
+                because: "no interface is left in this network namespace: its container has ended or was made anew",
+                remedy: "make this container anew too: docker compose up --force-recreate forwarder",
+                exitCode: .unavailable)
+        }
+        if let deadline = course.deadline, now >= deadline {
+            throw Refusal(
+                couldNot: "forward", because: "there is still no \(missing.joined(separator: ", no "))",
+                remedy: "start tailscaled and the VPN first, name the interfaces with --tailnet and --vpn, "
+                    + "or wait longer with --wait",
+                exitCode: .unavailable)
+        }
+    }
+
+    private func tell(_ missing: [String], _ session: Session, _ settings: NodeSettings) {
+        guard missing.isEmpty else {
+            log.info("waiting for \(missing.joined(separator: ", ")); exit traffic is dropped")
+            return
+        }
         log.info(
             "forwarding",
             metadata: [
-                "tailnet": "\(edges.tailnet.name)", "vpn": "\(edges.vpn.name)", "io": "\(session.choice.kind.rawValue)",
+                "tailnet": "\(settings.tailnet)", "vpn": "\(settings.vpn)", "io": "\(session.choice.kind.rawValue)",
                 "io_reason": "\(session.ioReason(settings.io))",
             ])
         ResidentMemory.forgetStart()
-        let endings = [(signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN)]
-        while UnixSocket.wait(endings, milliseconds: Self.minute).allSatisfy({ $0 == 0 }) { session.holdPorts() }
+    }
+
+    private enum Event { case news, hangUp, stop, loopEnded }
+
+    /// Waits until something happened, or a look is due.
+    private func wait(
+        for session: Session, _ signals: borrowing SignalDescriptor, _ watch: borrowing LinkWatch,
+        until nextLook: ContinuousClock.Instant
+    ) -> Event {
+        let left = ContinuousClock.now.duration(to: nextLook)
+        let ready = UnixSocket.wait(
+            [
+                (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
+                (watch.descriptor, POLLIN),
+            ], milliseconds: max(0, CInt(clamping: Int64(left / .milliseconds(1)) + 1)))
+        if ready[0] != 0 { return signals.next() == SIGHUP ? .hangUp : .stop }
+        if ready[1] != 0 { return .stop }
+        return ready[2] != 0 ? .loopEnded : .news
+    }
+
+    // MARK: Changes and ends
+
+    /// Reads the settings again. Those that the loop is made of take a new session, without the old one's flows.
+    private func reload(_ session: consuming Session, _ host: inout Host) throws(Refusal) -> Session {
+        let old = settings
+        let new: NodeSettings
+        do throws(Refusal) {
+            new = try reread()
+            guard new.controlSocket == old.controlSocket else {
+                throw Refusal(
+                    couldNot: "take a new control socket", because: "the node answers on \(old.controlSocket)",
+                    remedy: "start the node again", exitCode: .usage)
+            }
+        } catch {
+            log.error("the new settings are refused, the old ones stay: \(error)")
+            return session
+        }
+        current.withLock { $0 = new }
+        log.info("settings read again")
+        guard (new.io, new.flows, new.bindingPorts) != (old.io, old.flows, old.bindingPorts) else { return session }
+        try finish(session)
+        return try Session(new, &host)
+    }
+
+    private func finish(_ session: Session) throws(Refusal) {
         state.withLock { $0 = .stopping }
         do throws(KernelError) {
             try session.end()
         } catch {
             throw Refusal(
-                couldNot: "go on forwarding", because: "\(error)",
-                remedy: "start again when the interfaces are back: forwarder run", exitCode: .unavailable)
+                couldNot: "go on forwarding", because: "a port of ours was taken away: \(error)",
+                remedy: "start again: forwarder run", exitCode: .unavailable)
         }
-        log.info("stopped; exit traffic is dropped until the next run, or until `forwarder down`")
     }
 
     // MARK: Answers

@@ -7,80 +7,123 @@ import PacketParse
 import Steering
 import Synchronization
 
-/// One stretch of forwarding between two edges: the programs, the ports and the loop, made together or not at all.
+/// The means of forwarding: the programs, the ports and the loop, made together or not at all; the edges come and go.
 ///
-/// When it ends, the programs stay on the edges, closed: exit traffic is dropped until a next session or `down`, and does
-/// not fall to the kernel's routing.
+/// When it ends, the programs stay on the edges, closed, and so do the rules: exit traffic is dropped until a next session
+/// or `down`, and does not fall to the kernel's routing.
 final class Session: Sendable {
-    let edges: Edges
     let choice: LoopThread.Choice
     let inquiries: Inquiries
     // Before the steering, whose memory its loop writes: the first to be declared is the first to go.
     private let thread: LoopThread
     private let steering: Mutex<Steering>
+    private let ports: (inside: Int32, outside: Int32)
     /// What the programs had counted when forwarding began: trial packets.
-    private let before: [VerdictCount]
+    private let trialCounts: [VerdictCount]
+    private let standing = Mutex(Standing())
 
-    /// Makes everything and forwards from here on.
+    /// What was last made of the edges.
+    private struct Standing {
+        var edges = Edges.none
+        var ways: Ways?
+        var exits = ExitAddresses(v4: nil, v6: nil)
+        /// What can be taken back, until it has once forwarded: a start that fails leaves the host as it was.
+        var made: [Plan.Step] = []
+    }
+
+    /// Makes everything and closes the host. Nothing is forwarded until `follow` has met both edges.
     ///
     /// - Throws: what could not be had; nothing is left of the rest.
-    init(_ edges: Edges, _ settings: NodeSettings, _ netlink: borrowing Netlink) throws(Refusal) {
-        var steering = try Self.load()
+    init(_ settings: NodeSettings, _ host: inout Host) throws(Refusal) {
+        let steering = try Self.load()
+        for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
+        // Names are taken before anything else is touched: a second instance ends here.
         var inside = try Self.openPort(.inside)
         var outside = try Self.openPort(.outside)
+        let made: [Plan.Step]
         do throws(KernelError) {
-            try steering.keepLocal(Self.keptLocal(edges, settings))
+            made = try Plan(closing: settings).settle(host)
         } catch {
-            throw Refusal(couldNot: "keep the node's own traffic apart", error)
+            throw Refusal(couldNot: "close the host and set up the ports fwd-in and fwd-out", error)
         }
-        let portLinks = try Self.prepare(steering, netlink)
-
-        // Closed until here, so the trial packets end in the programs. What one port refuses, the other must not deliver.
-        let (insideTakes, outsideTakes) = (inside.accepted(), outside.accepted())
-        inside.degrade(to: outsideTakes)
-        outside.degrade(to: insideTakes)
-
-        before = (try? steering.verdicts()) ?? []
-
-        // The programs must know their edges before the first packet; what comes before the loop waits in the ports.
-        steering.configure(
-            Ways(
-                tailnet: Edge(index: edges.tailnet.index, isEthernet: edges.tailnet.isEthernet),
-                vpn: Edge(index: edges.vpn.index, isEthernet: edges.vpn.isEthernet), insidePort: portLinks.inside,
-                outsidePort: portLinks.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6))
-        let attachment = try Self.attachment(to: edges, steering, netlink)
-        do throws(KernelError) {
-            try attachment.execute(netlink)
+        do throws(Refusal) {
+            // Closed until here, so the trial packets end in the programs. What one port refuses, the other must not
+            // deliver.
+            let (insideTakes, outsideTakes) = (inside.accepted(), outside.accepted())
+            inside.degrade(to: outsideTakes)
+            outside.degrade(to: insideTakes)
+            trialCounts = (try? steering.verdicts()) ?? []
+            ports = try Self.portIndexes(host)
+            (thread, inquiries) = try Self.loop(inside, outside, settings, steering)
         } catch {
-            steering.close()
-            throw Refusal(couldNot: "attach to \(edges.tailnet.name) and \(edges.vpn.name)", error)
+            Plan.takeBack(made, host)
+            throw error
         }
-        do throws(KernelError) {
-            let inquiries = try Inquiries()
-            thread = try LoopThread(
-                inside: inside, outside: outside, nat: try Self.nat(edges, settings, steering),
-                kinds: settings.io.kinds, inquiries: inquiries)
-            choice = thread.choice
-            self.inquiries = inquiries
-        } catch {
-            steering.close()
-            attachment.revert(netlink)
-            throw Refusal(startingTheLoop: error, settings)
-        }
-        self.edges = edges
+        choice = thread.choice
         self.steering = Mutex(steering)
+        standing.withLock { $0.made = made }
     }
 
     /// Readable when the loop has ended by itself.
     var endedDescriptor: CInt { thread.endedDescriptor }
 
-    /// Closes the ways, then ends the loop and with it the ports.
+    /// The edges as they were last met.
+    var edges: Edges { standing.withLock { $0.edges } }
+
+    /// What the ways wait for; nothing when they are open.
+    var missing: [String] {
+        standing.withLock { $0.ways != nil ? [] : $0.edges.missing.isEmpty ? ["the edges"] : $0.edges.missing }
+    }
+
+    // MARK: Following
+
+    /// Meets the edges as they are now: attaches to those that are new, opens the ways between them or closes them, and
+    /// ends the flows of an exit address that is lost.
     ///
-    /// - Throws: why the loop had ended by itself.
-    func end() throws(KernelError) {
+    /// - Returns: how many flows were ended.
+    /// - Throws: what the kernel refused; the ways are closed then.
+    func follow(_ edges: Edges, _ settings: NodeSettings, _ host: borrowing Host) throws(KernelError) -> Int {
+        let before = standing.withLock { $0 }
+        let ways = Ways(
+            tailnet: edges.tailnet.map { Edge(index: $0.index, isEthernet: $0.isEthernet) },
+            vpn: edges.vpn.map { Edge(index: $0.index, isEthernet: $0.isEthernet) }, insidePort: ports.inside,
+            outsidePort: ports.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6)
+        let isOpen = edges.missing.isEmpty
+        if !isOpen || before.ways != ways { close() }
+        do throws(KernelError) {
+            var ended = 0
+            // An exit address that is gone for a moment comes back with its flows.
+            if isOpen, before.exits != edges.exits { ended = try leave(by: edges.exits) }
+            try steering.withLock { steering throws(KernelError) in
+                try steering.keepLocal(settings.keptLocal(edges))
+                // The programs must know their edges before the first packet.
+                steering.learn(ways)
+            }
+            let made = try Plan(closing: settings).attached(to: edges).settle(host)
+            if isOpen, before.ways != ways { steering.withLock { $0.configure(ways) } }
+            standing.withLock {
+                $0.edges = edges
+                $0.ways = isOpen ? ways : nil
+                $0.made = isOpen ? [] : $0.made + made
+            }
+            return ended
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    private func close() {
         steering.withLock { $0.close() }
-        inquiries.stop()
-        try thread.join()
+        standing.withLock { $0.ways = nil }
+    }
+
+    private func leave(by exits: ExitAddresses) throws(KernelError) -> Int {
+        guard let ended = try inquiries.ask({ nat, _ in nat.leave(by: exits) }) else {
+            throw KernelError("ask", .timedOut, "packet loop")
+        }
+        standing.withLock { $0.exits = exits }
+        return ended
     }
 
     /// Has new flows keep off the ports that sockets of the host hold now. A loop that is too busy is asked next time.
@@ -92,12 +135,31 @@ final class Session: Sendable {
         }
     }
 
+    // MARK: The end
+
+    /// Closes the ways, then ends the loop and with it the ports.
+    ///
+    /// - Throws: why the loop had ended by itself.
+    func end() throws(KernelError) {
+        close()
+        inquiries.stop()
+        try thread.join()
+    }
+
+    /// Leaves the host as it was before a session that has never forwarded.
+    func takeBack(_ host: borrowing Host) {
+        try? end()
+        Plan.takeBack(standing.withLock { $0.made }, host)
+    }
+
+    // MARK: Counts
+
     /// Packets that the programs dropped, by what they say of it.
     func steeringDrops() throws(KernelError) -> [String: UInt64] {
         let now = try steering.withLock { steering throws(KernelError) in try steering.verdicts() }
         var drops: [String: UInt64] = [:]
         for (index, verdict) in now.enumerated() where verdict.isDrop {
-            let earlier = index < before.count ? before[index].packets : 0
+            let earlier = index < trialCounts.count ? trialCounts[index].packets : 0
             drops[verdict.name] = verdict.packets - earlier
         }
         return drops
@@ -129,57 +191,34 @@ extension Session {
         }
     }
 
-    private static func prepare(
-        _ steering: borrowing Steering, _ netlink: borrowing Netlink
-    ) throws(Refusal) -> (inside: Int32, outside: Int32) {
+    private static func portIndexes(_ host: borrowing Host) throws(Refusal) -> (inside: Int32, outside: Int32) {
+        func index(_ side: Side) throws(Refusal) -> Int32 {
+            let link = try? host.netlink.link(named: side.portName)
+            guard let link else {
+                throw Refusal(
+                    couldNot: "find the port \(side.portName)", because: "somebody took it away meanwhile",
+                    remedy: "start again: forwarder run", exitCode: .unavailable)
+            }
+            return link.index
+        }
+        return (try index(.inside), try index(.outside))
+    }
+
+    private static func loop(
+        _ inside: consuming Port, _ outside: consuming Port, _ settings: NodeSettings, _ steering: borrowing Steering
+    ) throws(Refusal) -> (LoopThread, Inquiries) {
         do throws(KernelError) {
-            var indexes: [Int32] = []
-            for (side, program) in [(Side.inside, Steering.Program.insidePortIngress), (.outside, .outsidePortIngress)]
-            {
-                guard let link = try netlink.link(named: side.portName) else {
-                    throw KernelError("RTM_GETLINK", .noSuchAddressOrDevice, side.portName)
-                }
-                let (descriptor, name) = steering.program(program)
-                // No plan to take back: all of it goes with the port.
-                let steps: [Plan.Step] = [
-                    .hook(link), .attach(Attachment.filter(name), link, program: descriptor), .ready(link),
-                ]
-                try Plan(steps: steps).execute(netlink)
-                indexes.append(link.index)
-            }
-            return (indexes[0], indexes[1])
+            let inquiries = try Inquiries()
+            let thread = try LoopThread(
+                inside: inside, outside: outside, nat: try nat(settings, steering), kinds: settings.io.kinds,
+                inquiries: inquiries)
+            return (thread, inquiries)
         } catch {
-            throw Refusal(couldNot: "set up the ports fwd-in and fwd-out", error)
+            throw Refusal(startingTheLoop: error, settings)
         }
     }
 
-    private static func attachment(
-        to edges: Edges, _ steering: borrowing Steering, _ netlink: borrowing Netlink
-    ) throws(Refusal) -> Plan {
-        var steps: [Plan.Step] = []
-        for (program, link) in [(Steering.Program.tailnetIngress, edges.tailnet), (.vpnIngress, edges.vpn)] {
-            let (descriptor, name) = steering.program(program)
-            let predecessors = try refusing(couldNot: "see what is attached to \(link.name)") {
-                () throws(KernelError) in try Attachment.all(on: link, netlink)
-            }
-            let filter = Attachment.filter(name)
-            steps.append(.hook(link))
-            steps.append(
-                predecessors.isEmpty
-                    ? .attach(filter, link, program: descriptor) : .replace(filter, link, program: descriptor))
-        }
-        return Plan(steps: steps)
-    }
-
-    /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
-    private static func keptLocal(_ edges: Edges, _ settings: NodeSettings) -> [IPPrefix] {
-        let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }
-        return services + edges.nodeAddresses.map { IPPrefix(host: $0) } + settings.local
-    }
-
-    private static func nat(
-        _ edges: Edges, _ settings: NodeSettings, _ steering: borrowing Steering
-    ) throws(KernelError) -> NAT {
+    private static func nat(_ settings: NodeSettings, _ steering: borrowing Steering) throws(KernelError) -> NAT {
         let seed = HashSeed.random()
         let memory = unsafe steering.liveBindings
         var bindings = try Bindings(
@@ -193,8 +232,20 @@ extension Session {
         bindings.hold(.udp, ports: held.udp)
         return NAT(
             flows: try FlowTable(capacity: settings.flows, seed: seed, now: LoopClock().seconds), bindings: bindings,
-            fragments: try FragmentTable(seed: seed), exits: edges.exits)
+            fragments: try FragmentTable(seed: seed), exits: ExitAddresses(v4: nil, v6: nil))
     }
+}
+
+extension NodeSettings {
+    /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
+    fileprivate func keptLocal(_ edges: Edges) -> [IPPrefix] {
+        let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }
+        return services + edges.nodeAddresses.map { IPPrefix(host: $0) } + local
+    }
+}
+
+extension Plan {
+    init(closing settings: NodeSettings) { self.init(closing: settings, keeping: settings.local) }
 }
 
 extension IOPreference {

@@ -15,9 +15,9 @@ struct Run: ParsableCommand {
     var wait: UInt32?
 
     func run() throws {
-        let settings = try options.settings()
         var logger = Logger(label: "forwarder") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = settings.log
-        try RunningNode(settings, logger).run(patience: wait.map { .seconds($0) })
+        logger.logLevel = try options.settings().log
+        let node = try RunningNode(logger) { [options] () throws(Refusal) in try options.settings() }
+        try node.run(patience: wait.map { .seconds($0) })
     }
 }

@@ -1,0 +1,168 @@
+import Foundation
+import Lab
+import LinuxSystem
+import Testing
+
+/// A node whose interfaces come and go: it follows them without a restart, and nothing leaves by another way meanwhile.
+@Suite(.serialized, .labCanBeBuilt) struct FollowingTests {
+    private let lab: PlainLab
+    private let forwarder: ForwarderProcess
+
+    init() throws {
+        lab = try PlainLab()
+        forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+    }
+
+    private func status() throws -> String { try forwarder.ask(["status", "--json"]) }
+
+    private func passes() throws -> Bool {
+        try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1
+            && lab.client.ping(lab.internetAddress.v6, count: 1, upTo: 1) == 1
+    }
+
+    @Test("a vpn edge that is deleted and made again is followed, and its flows live on")
+    func recreatedVPN() throws {
+        let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
+        let held = try EchoClient(on: lab.client, to: lab.internetAddress.v4).converse()
+        for _ in 0..<3 {
+            try lab.node.ip("link del tun0")
+            try eventually { try status().contains(#""state":"waiting""#) }
+            try lab.makeVPNEdge(lab.exitAddress)
+            try eventually { try status().contains(#""state":"forwarding""#) }
+            #expect(try passes())
+            #expect(held.goesOn())
+        }
+        withExtendedLifetime(echo) {}
+        #expect(forwarder.child.standardError.components(separatedBy: "waiting for tun0").count == 4)
+    }
+
+    @Test("another exit address ends the flows of the old one, and new ones leave by the new")
+    func otherAddress() throws {
+        #expect(try passes())
+        let old = try forwarder.status()
+        #expect(old.flows.live > 0)
+        try lab.node.ip("link del tun0")
+        try lab.makeVPNEdge(DualStack(v4: "10.64.0.7", v6: lab.exitAddress.v6))
+        try eventually { try status().contains("10.64.0.7") }
+        let kept = try forwarder.status()
+        #expect(kept.flows.live < old.flows.live && kept.flows.live > 0, "the IPv6 flows stay")
+        let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
+        let seen = try EchoClient(on: lab.client, to: lab.internetAddress.v4).endpointSeenOverTCP()
+        #expect(seen.contains("10.64.0.7"), "\(seen)")
+        withExtendedLifetime(echo) {}
+
+        // An address that is added beside the first one changes nothing, one that replaces it does.
+        try lab.node.ip("addr del 10.64.0.7/24 dev tun0\naddr add 10.64.0.8/24 dev tun0\nroute add default via 10.64.0.1")
+        try eventually { try status().contains("10.64.0.8") }
+        #expect(try passes())
+    }
+
+    @Test("a tailnet edge that is made again is followed with us alive, and closed with us dead")
+    func recreatedTailnet() throws {
+        try lab.enableKernelRouting()
+        try lab.node.ip("link del tailscale0")
+        try lab.makeTailnetEdge()
+        try eventually { try passes() }
+
+        forwarder.child.signal(SIGKILL)
+        _ = forwarder.child.wait(upTo: .seconds(5))
+        try lab.node.ip("link del tailscale0")
+        try lab.makeTailnetEdge()
+        #expect(try !passes(), "no program is on the new interface, but the rule is there")
+        #expect(try lab.client.ping(lab.nodeAddress.v4) == 3, "the node itself answers")
+
+        for family in ["-4", "-6"] {
+            try lab.node.run(["ip", family, "rule", "del", "iif", "tailscale0", "unreachable"])
+        }
+        #expect(try passes(), "the control: without the rule the kernel would have routed it")
+    }
+
+    @Test("edges that are down or renamed are waited for, closed, and followed when they are back")
+    func downAndRenamed() throws {
+        try lab.enableKernelRouting()
+        for edge in ["tun0", "tailscale0"] {
+            try lab.node.ip("link set \(edge) down\nlink set \(edge) name elsewhere\nlink set elsewhere up")
+            try eventually { try status().contains(#""waiting_for":["\#(edge)"]"#) }
+            #expect(try !passes(), "\(edge)")
+            try lab.node.ip("link set elsewhere down\nlink set elsewhere name \(edge)")
+            try eventually { try status().contains("\(edge) to come up") }
+            try lab.node.ip("link set \(edge) up")
+            if edge == "tun0" {
+                try lab.node.ip("route add default via 10.64.0.1\naddr replace \(lab.exitAddress.v6)/64 dev tun0")
+                try lab.node.ip("route add default via fd00:64::1")
+            } else {
+                try lab.node.ip("addr replace \(lab.nodeAddress.v6)/48 dev tailscale0")
+            }
+            try eventually { try passes() }
+        }
+    }
+
+    @Test("what others take away of ours is put back: programs, rules, a port that is set down")
+    func putBack() throws {
+        for change in [
+            ["tc", "filter", "del", "dev", "tailscale0", "ingress"], ["tc", "qdisc", "del", "dev", "tun0", "clsact"],
+            ["ip", "link", "set", "fwd-in", "down"], ["ip", "link", "set", "fwd-out", "down"],
+            ["ip", "rule", "del", "iif", "tailscale0", "unreachable"],
+            ["ip", "-6", "rule", "del", "iif", "tailscale0", "unreachable"],
+        ] {
+            try lab.node.run(change)
+            try eventually { try passes() }
+            let rules = try lab.node.run(["ip", "rule"]) + lab.node.run(["ip", "-6", "rule"])
+            #expect(rules.components(separatedBy: "iif tailscale0 unreachable").count == 3, "\(change)")
+        }
+    }
+
+    @Test("a port that somebody deletes ends the node with a sentence, closed")
+    func deletedPort() throws {
+        try lab.enableKernelRouting()
+        try lab.node.ip("link del fwd-in")
+        #expect(forwarder.child.wait(upTo: .seconds(5)) == .exited(69))
+        #expect(forwarder.child.standardError.contains("a port of ours was taken away"))
+        #expect(try !passes())
+    }
+
+    @Test("a namespace that its owner has left ends the node with a sentence")
+    func abandoned() throws {
+        try lab.node.ip("link del tun0\nlink del tailscale0")
+        #expect(forwarder.child.wait(upTo: .seconds(15)) == .exited(69))
+        #expect(forwarder.child.standardError.contains("docker compose up --force-recreate"))
+    }
+
+    @Test("SIGHUP takes new settings, and bad ones leave the old")
+    func hangUp() throws {
+        forwarder.stop()
+        try lab.node.run(["sh", "-c", "echo 'flows: 2048' > /run/forwarder.yaml"])
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--config", "/run/forwarder.yaml"])
+        func told(_ text: String) throws { try eventually { node.child.standardError.contains(text) } }
+
+        try lab.node.run(["sh", "-c", "echo 'flows: many' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try told("the old ones stay")
+        #expect(try passes())
+        #expect(try node.status().flows.capacity == 2048)
+
+        try lab.node.run(["sh", "-c", "echo 'local: 203.0.113.0/24' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try told("settings read again")
+        try eventually { try node.status().flows.capacity == 65_536 }
+        try eventually { try lab.client.ping(lab.internetAddress.v6, count: 1, upTo: 1) == 1 }
+        #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0, "kept for the node itself")
+        #expect(try lab.node.run(["ip", "rule"]).contains("from all to 203.0.113.0/24 iif tailscale0 lookup main"))
+
+        try lab.node.run(["sh", "-c", "echo 'vpn: tun0' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try eventually { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1 }
+        #expect(!(try lab.node.run(["ip", "rule"]).contains("203.0.113.0/24")))
+    }
+}
+
+func eventually(
+    within limit: Duration = .seconds(5), _ condition: () throws -> Bool
+) throws {
+    let clock = ContinuousClock()
+    let deadline = clock.now + limit
+    while try !condition() {
+        try #require(clock.now < deadline)
+        usleep(10_000)
+    }
+}
