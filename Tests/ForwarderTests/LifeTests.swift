@@ -89,6 +89,41 @@ import Testing
         #expect(!(try lab.node.run(["tc", "qdisc", "show", "dev", "tailscale0"]).contains("clsact")))
     }
 
+    @Test("an ingress qdisc that was there is used, and stays")
+    func foreignQdisc() throws {
+        let lab = try PlainLab()
+        for edge in ["tailscale0", "tun0"] { try lab.node.run(["tc", "qdisc", "add", "dev", edge, "ingress"]) }
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        let down = try forwarder.ask(["down"])
+        #expect(down.components(separatedBy: "removed").count == 3, "\(down)")
+        for edge in ["tailscale0", "tun0"] {
+            #expect(try lab.node.run(["tc", "qdisc", "show", "dev", edge]).contains("ingress"))
+            #expect(!(try lab.node.run(["tc", "filter", "show", "dev", edge, "ingress"]).contains("forwarder")))
+        }
+    }
+
+    @Test("down goes on with the other interfaces when one cannot be given back, and says which")
+    func partialDown() throws {
+        let lab = try PlainLab()
+        let dead = try ForwarderProcess(Binary.path.path, on: lab)
+        dead.child.signal(SIGKILL)
+        _ = dead.child.wait(upTo: .seconds(5))
+        // The first interface listed is lo: of the requests to rtnetlink, the first that names it is refused.
+        var message = ""
+        for number in 1...10 where !message.contains("RTM_GETTFILTER lo") {
+            let down = try lab.node.start(
+                [
+                    "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e",
+                    "inject=sendmsg:error=ENOBUFS:when=\(number)", Binary.path.path, "down",
+                ])
+            #expect(down.wait(upTo: .seconds(20)) == .exited(69))
+            message = down.standardError
+        }
+        #expect(message.contains("RTM_GETTFILTER lo"), "\(message)")
+        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")))
+    }
+
     @Test("the first packet passes soon after the start")
     func start() throws {
         let lab = try PlainLab()

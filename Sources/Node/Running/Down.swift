@@ -22,16 +22,24 @@ package struct DownReport: Report {
         stopped = try Self.stop(settings)
         do throws(KernelError) {
             let netlink = try Netlink()
+            var failure: KernelError?
             for link in try netlink.links() {
-                for filter in try Attachment.all(on: link, netlink) {
-                    try netlink.detach(filter, from: link)
-                    Attachment.removeEmptyHooks(of: link, netlink)
-                    removed.append(Removal(interface: link.name, program: filter.name))
-                }
+                // One that cannot be given back keeps no other.
+                do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }
+            if let failure { throw failure }
         } catch {
             throw Refusal(
                 couldNot: "give the host back", error, remedy: "run it as root in the node's network namespace")
+        }
+    }
+
+    /// What somebody else takes away meanwhile is gone, too.
+    private mutating func giveBack(_ link: Link, _ netlink: borrowing Netlink) throws(KernelError) {
+        for filter in try Attachment.all(on: link, netlink) {
+            guard try netlink.detach(filter, from: link) else { continue }
+            Attachment.removeEmptyHooks(of: link, netlink)
+            removed.append(Removal(interface: link.name, program: filter.name))
         }
     }
 

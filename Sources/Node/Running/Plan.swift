@@ -59,8 +59,7 @@ extension Plan.Step {
         switch self {
         case .ready, .replace: break
         case .hook(let link): Attachment.removeEmptyHooks(of: link, netlink)
-        // One that is gone already is as good.
-        case .attach(let filter, let link, _): try? netlink.detach(filter, from: link)
+        case .attach(let filter, let link, _): _ = try? netlink.detach(filter, from: link)
         }
     }
 }
