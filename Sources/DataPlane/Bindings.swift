@@ -28,8 +28,9 @@ package struct Bindings: ~Copyable, Sendable {
     }
 
     package let range: ClosedRange<UInt16>
-    /// Ports in use by at least one flow, over all protocols and both families.
-    package private(set) var inUse = 0
+    /// Ports of the range that flows borrow, of TCP or of UDP, whichever borrows more: each has the whole range to itself,
+    /// hence their sum would say nothing of how much is left. A query borrows an identifier, which is no port.
+    package var inUse: Int { max(borrowed[0], borrowed[1]) }
     package let live: LiveBindings
 
     private let count: Int
@@ -44,6 +45,8 @@ package struct Bindings: ~Copyable, Sendable {
 
     /// Flows by port, one row per protocol: TCP, UDP. Queries have no row, each has its own fingerprint.
     private var users: Slab<UInt32>
+    /// How many ports of a row have users, rows as in `users`.
+    private var borrowed: InlineArray<2, Int> = .init(repeating: 0)
     /// The binding that a number is lent to, plus one: rows UDP and ICMP of IPv4, then of IPv6.
     private var owners: Slab<UInt32>
     /// How many of a row are lent, rows as in `owners`.
@@ -174,14 +177,13 @@ package struct Bindings: ~Copyable, Sendable {
         if flow.binding != 0 { drop(binding: Int(flow.binding) - 1) }
         guard let row = userRow(inside.transport) else {
             live.close(query: flow.outsidePort, to: flow.remote)
-            inUse -= 1
             return
         }
         let user = row * count + Int(flow.outsidePort - range.lowerBound)
         users[user] -= 1
         if users[user] == 0 {
             live.close(inside.transport, port: flow.outsidePort)
-            inUse -= 1
+            borrowed[row] -= 1
         }
     }
 
@@ -202,14 +204,12 @@ package struct Bindings: ~Copyable, Sendable {
     /// Opens the way for answers; false when a query's fingerprint finds no room.
     private mutating func use(_ port: UInt16, _ inside: FlowKey) -> Bool {
         guard let row = userRow(inside.transport) else {
-            guard live.open(query: port, to: inside.remote) else { return false }
-            inUse += 1
-            return true
+            return live.open(query: port, to: inside.remote)
         }
         let user = row * count + Int(port - range.lowerBound)
         if users[user] == 0 {
             live.open(inside.transport, port: port)
-            inUse += 1
+            borrowed[row] += 1
         }
         users[user] += 1
         return true

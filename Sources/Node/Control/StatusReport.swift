@@ -111,8 +111,11 @@ package struct StatusReport: Report, Equatable {
         }
     }
 
+    /// How much of the outside ports is lent.
     package struct Bindings: Codable, Equatable, Sendable {
+        /// Ports that flows borrow, of TCP or of UDP, whichever borrows more: each may borrow all of them.
         package var inUse: Int
+        /// The ports of `binding_ports`.
         package var capacity: Int
 
         package init(inUse: Int = 0, capacity: Int) {
