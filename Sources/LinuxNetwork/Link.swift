@@ -12,6 +12,7 @@ package struct Link: Hashable, Sendable {
     package let transmitQueueLength: UInt32
     /// Administratively up; says nothing of a carrier.
     package let isUp: Bool
+    package let isLoopback: Bool
     /// Its packets begin with an Ethernet header. Tunnels (tun, WireGuard) begin with the IP header.
     package let isEthernet: Bool
     /// Packets that the link was given to send and dropped: for a tun, those its queue had no room for.
@@ -29,6 +30,7 @@ package struct Link: Hashable, Sendable {
         mtu = attributes.integer(IFLA_MTU) ?? 0
         transmitQueueLength = attributes.integer(IFLA_TXQLEN) ?? 0
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
+        isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK) != 0
         isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
         // struct rtnl_link_stats64 is 64-bit words, of which this is the eighth.
         let statistics = attributes.octets(IFLA_STATS64) ?? []

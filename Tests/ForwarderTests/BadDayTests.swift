@@ -133,6 +133,21 @@ import Testing
         #expect(first.stop() == .exited(0))
     }
 
+    @Test("an edge that is a loopback interface, or the other edge by another name, is refused without waiting")
+    func unfitEdges() throws {
+        let lab = try PlainLab()
+        try lab.node.ip("link property add dev tun0 altname proton")
+        for (arguments, reason) in [
+            (["--tailnet", "lo", "--vpn", "wg7"], "loopback"), (["--vpn", "lo"], "loopback"),
+            (["--tailnet", "tun0", "--vpn", "proton"], "both tun0"),
+        ] {
+            let (code, message) = try refused(on: lab, arguments)
+            #expect(code == .exited(64))
+            #expect(message.contains(reason), "\(message)")
+            try expectUntouched(lab, "\(arguments)")
+        }
+    }
+
     @Test("an edge that is not there is 69 with --wait 0")
     func missingEdge() throws {
         let lab = try PlainLab()

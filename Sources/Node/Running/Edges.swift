@@ -20,6 +20,21 @@ package struct MissingEdges: Error, Hashable {
 }
 
 extension Edges {
+    /// Refuses interfaces that can be no edges, however long one waits.
+    static func refuseUnfit(_ settings: NodeSettings, _ netlink: borrowing Netlink) throws(Refusal) {
+        var tailnet: Link?
+        for (key, name) in [("tailnet", settings.tailnet), ("vpn", settings.vpn)] {
+            let link = try refusing(couldNot: "look for \(name)") { () throws(KernelError) in
+                try netlink.link(named: name)
+            }
+            guard let link else { continue }
+            if link.isLoopback { throw Refusal(loopback: name, as: key) }
+            // The names differ, or the settings would have been refused, but an interface may have several.
+            if link.index == tailnet?.index { throw Refusal(edges: settings.tailnet, name, are: link.name) }
+            tailnet = link
+        }
+    }
+
     /// Looks the edges up, now.
     package static func find(
         _ settings: NodeSettings, _ netlink: borrowing Netlink

@@ -78,6 +78,7 @@ package final class RunningNode: Sendable {
                 _ = try watch.drain()
                 return try Edges.find(settings, netlink)
             }
+            try Edges.refuseUnfit(settings, netlink)
             guard case .failure(let missing) = found else { return try? found.get() }
             state.withLock { $0 = .waiting(missing) }
             let left = deadline.map { ContinuousClock.now.duration(to: $0) }
