@@ -18,6 +18,10 @@ package final class RunningNode: Sendable {
         case stopping
     }
 
+    /// Some twenty-five to forward, the rest to answer. It is asked for at once because not everything that lacks one says
+    /// so: libbpf blames the programs, and the host's own ports would seem to be free.
+    private static let descriptors: UInt64 = 64
+
     let settings: NodeSettings
     let startedAt = Date()
     private let state = Mutex<State>(.waiting(MissingEdges(all: [])))
@@ -27,6 +31,9 @@ package final class RunningNode: Sendable {
     package init(_ settings: NodeSettings, _ log: Logger) throws(Refusal) {
         self.settings = settings
         self.log = log
+        guard OwnedDescriptor.limit >= Self.descriptors else {
+            throw Refusal(openFiles: OwnedDescriptor.limit, of: Self.descriptors)
+        }
         stopRequest = try refusing(couldNot: "start") { () throws(KernelError) in try EventDescriptor() }
         let effective = try refusing(couldNot: "start") { () throws(KernelError) in try Capabilities.effective() }
         let missing = Capabilities([.netAdmin, .bpf]).subtracting(effective)

@@ -12,6 +12,13 @@ extension Refusal {
             remedy: "run as root, or give the container `cap_add: [\(added)]`", exitCode: .notPermitted)
     }
 
+    /// - Parameter limit: how many files the process may open, which are fewer than it needs.
+    init(openFiles limit: UInt64, of needed: UInt64) {
+        self.init(
+            couldNot: "start", because: "the process may open \(limit) files and needs \(needed)",
+            remedy: Self.moreOpenFiles, exitCode: .unavailable)
+    }
+
     init(loopback name: String, as key: String) {
         self.init(
             couldNot: "use \(name) as the \(key) edge",
