@@ -119,9 +119,23 @@ struct NATTests {
         #expect(refused == .dropped(.refused(.flowTableFull)))
         #expect(translator.statistics.flowsEvicted == 0)
         #expect(translator.flows.allSatisfy { $0.state == .established })
+        let lent = translator.nat.bindings.inUse
+        #expect(lent == 100)
         // The others still pass.
         let known = translator.egress(Self.tcp(42, flags: 0x10))
         #expect(known.octets != nil)
+    }
+
+    @Test func `no flow gives way to a beginning that finds no port`() throws {
+        var translator = try Translator(flows: 64, range: 1000...1009)
+        for client in 0..<54 { _ = translator.egress(Self.tcp(client, remote: 1 + client / 10)) }
+        translator.now += 1
+        for client in 0..<10 { _ = translator.egress(Self.tcp(client)) }
+        let refused = translator.egress(Self.tcp(10))
+        #expect(refused == .dropped(.refused(.bindingsExhausted)))
+        let live = translator.nat.flows.live
+        #expect(live == 64)
+        #expect(translator.statistics.flowsEvicted == 0)
     }
 
     @Test func `a flood of beginnings replaces beginnings only`() throws {
