@@ -19,6 +19,8 @@ struct BindingsTests {
         var bindings: Bindings
         let words = LiveWords()
         var taken: [Name: Flow] = [:]
+        /// How often the last beginning asked whether a port is free.
+        var tries = 0
 
         init(range: ClosedRange<UInt16>) throws {
             bindings = try Bindings(range: range, live: words.bindings, seed: BindingsTests.seed)
@@ -28,7 +30,12 @@ struct BindingsTests {
             func name(_ port: UInt16) -> Name {
                 Name(port: port, remote: inside.remote, remotePort: inside.remotePort, transport: inside.transport)
             }
-            let loan = bindings.lend(inside) { [taken] in taken[name($0)] == nil }
+            var tries = 0
+            let loan = bindings.lend(inside) { [taken] port in
+                tries += 1
+                return taken[name(port)] == nil
+            }
+            self.tries = tries
             guard let loan else { return nil }
             let outside = FlowKey(
                 local: .unspecified, remote: inside.remote, localPort: loan.port, remotePort: inside.remotePort,
@@ -110,6 +117,19 @@ struct BindingsTests {
         #expect(elsewhere == nil)
         let again = lender.lend(Self.key(.tcp, client: 200, port: 1, remote: 4))
         #expect(again == ended.port)
+    }
+
+    @Test func `a beginning tries few ports, and finds one while a twentieth is free`() throws {
+        var lender = try Lender(range: 16384...32767)
+        var firstRefusal: Int?
+        var mostTries = 0
+        for client in 0..<17_000 {
+            let port = lender.lend(Self.key(.tcp, client: client, port: 5000, remote: 0))
+            mostTries = max(mostTries, lender.tries)
+            if port == nil { firstRefusal = firstRefusal ?? lender.taken.count }
+        }
+        #expect(mostTries == 256)
+        #expect(try #require(firstRefusal) > 16_384 * 19 / 20)
     }
 
     @Test func `TCP keeps a client's port across remotes where it is free`() throws {
