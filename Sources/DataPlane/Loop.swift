@@ -104,6 +104,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         do throws(ParseError) {
             header = try VirtioNetHeader(parsing: octets.bytes)
             summary = try PacketSummary(parsing: octets.bytes.extracting(droppingFirst: VirtioNetHeader.size))
+            guard header.pendingChecksumEnd <= summary.totalLength else { throw .truncated }
         } catch {
             throw .malformed(error)
         }

@@ -66,6 +66,12 @@ public struct VirtioNetHeader: Sendable, BitwiseCopyable {
         checksumOffset = bytes.native(UInt16.self, at: 8)
     }
 
+    /// Octets that a packet must have for its pending checksum, if one is pending.
+    @inlinable @inline(__always)
+    public var pendingChecksumEnd: Int {
+        flags.contains(.needsChecksum) ? Int(checksumStart) &+ Int(checksumOffset) &+ 2 : 0
+    }
+
     /// Writes the header into the first `size` octets, which must be there.
     @inlinable @inline(__always)
     public func write(into bytes: inout MutableRawSpan) {

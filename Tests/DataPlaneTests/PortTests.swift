@@ -58,11 +58,11 @@ struct PortTests {
         #expect(accepted == .all)
     }
 
-    /// A checksum that is to begin behind the packet's end: the kernel refuses such a super-packet with EINVAL, as broken
+    /// A checksum that is to begin with the IP header: the kernel refuses such a super-packet with EINVAL, as broken
     /// kernels do with good ones.
     private static func refusable(_ packet: TestPacket, type: UInt8, size: UInt16) -> (header: [UInt8], octets: [UInt8])
     {
-        let words = [UInt16(0), size, 60_000, 16].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+        let words = [UInt16(0), size, 0, 16].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
         return ([1, type] + words, packet.with { $0.checksum = .partial }.octets)
     }
 
@@ -89,7 +89,7 @@ struct PortTests {
             #expect(pieces == Counters(packets: 4, octets: 3001 + 4 * (isTCP ? 40 : 28)))
             // An ordinary packet follows, and one that the kernel refuses for good.
             inside.send(plain.octets)
-            inside.send(plain.octets, header: [1, 0, 0, 0, 0, 0] + [0x60, 0xea] + [6, 0])
+            inside.send(plain.octets, header: [1, 0, 0, 0, 0, 0] + [0, 0] + [6, 0])
             let after = try inquiries.settledSnapshot()
             #expect(after.statistics.superPacketsSplit == 1)
             #expect(after.statistics.dropped(.refused(.writeRefused)) == 1)
