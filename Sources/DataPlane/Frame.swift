@@ -1,5 +1,6 @@
 import Glibc
 package import LinuxSystem
+import PacketParse
 
 /// The two ports of ours, each facing one edge.
 package enum Side: Int, Sendable, CaseIterable, BitwiseCopyable {
@@ -37,7 +38,7 @@ package struct Frame: ~Copyable {
 /// with timestamps) then lies at the start of a cache line, where the kernel copies fastest.
 package struct FrameArena: ~Copyable {
     /// The largest IP packet (IPv6 counts its payload alone in sixteen bits) and the virtio header.
-    package static let capacity = 40 + 65535 + 10
+    package static let capacity = IPv6Header.size + 65535 + VirtioNetHeader.size
     static let stride = 1027 * 64
     private static let lead = 2
     private static let hugePage = 2 << 20

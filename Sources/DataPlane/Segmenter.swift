@@ -35,13 +35,14 @@ package struct Segmenter {
 
         var cut = segment._mutatingExtracting(lead..<lead + length)
         if summary.isV4 {
-            cut.store(UInt16(length), at: 2)
-            cut.store(packet.word16(at: 4) &+ UInt16(truncatingIfNeeded: number), at: 4)
-            cut.store(0 as UInt16, at: 10)
+            let identification = packet.word16(at: IPv4Header.Field.identification)
+            cut.store(UInt16(length), at: IPv4Header.Field.totalLength)
+            cut.store(identification &+ UInt16(truncatingIfNeeded: number), at: IPv4Header.Field.identification)
+            cut.store(0 as UInt16, at: IPv4Header.Field.headerChecksum)
             let sum = InternetChecksum.sum(cut.bytes.extracting(0..<summary.transportOffset))
-            cut.store(~InternetChecksum.fold(sum), at: 10)
+            cut.store(InternetChecksum.complete(sum), at: IPv4Header.Field.headerChecksum)
         } else {
-            cut.store(UInt16(length - 40), at: 4)
+            cut.store(UInt16(length - IPv6Header.size), at: IPv6Header.Field.payloadLength)
         }
         finishTransport(&cut, number, isLast: start + payload == summary.totalLength)
         return lead + length
@@ -52,17 +53,18 @@ package struct Segmenter {
         let transportLength = packet.byteCount - start
         let checksumField: Int
         if summary.transport == .tcp {
-            checksumField = start + 16
-            let sequence = packet.bytes.word32(at: start + 4) &+ UInt32(number * Int(header.gsoSize))
-            packet.store(sequence, at: start + 4)
-            var flags = packet.bytes.octet(at: start + 13)
+            checksumField = start + TCPHeader.Field.checksum
+            let sequenceField = start + TCPHeader.Field.sequenceNumber
+            let sequence = packet.bytes.word32(at: sequenceField) &+ UInt32(number * Int(header.gsoSize))
+            packet.store(sequence, at: sequenceField)
+            var flags = packet.bytes.octet(at: start + TCPHeader.Field.flags)
             if !isLast { flags &= ~(TCPFlags.fin.rawValue | TCPFlags.psh.rawValue) }
             // CWR answers one mark: it belongs to the first segment only (RFC 3168 section 6.1.2).
             if number > 0 { flags &= ~TCPFlags.cwr.rawValue }
-            packet.store(flags, at: start + 13)
+            packet.store(flags, at: start + TCPHeader.Field.flags)
         } else {
-            checksumField = start + 6
-            packet.store(UInt16(transportLength), at: start + 4)
+            checksumField = start + UDPHeader.Field.checksum
+            packet.store(UInt16(transportLength), at: start + UDPHeader.Field.length)
         }
         packet.store(0 as UInt16, at: checksumField)
         let pseudo = InternetChecksum.pseudoHeader(
@@ -83,8 +85,8 @@ extension VirtioNetHeader {
         let length: Int
         switch (gsoType.kind, summary.transport, summary.isV4) {
         case (.tcp4, .tcp, true), (.tcp6, .tcp, false):
-            length = summary.transportOffset + Int(packet.octet(at: summary.transportOffset + 12) >> 4) * 4
-        case (.udpL4, .udp, _): length = summary.transportOffset + 8
+            length = summary.transportOffset + TCPHeader.dataOffset(ofHeaderAt: summary.transportOffset, in: packet)
+        case (.udpL4, .udp, _): length = summary.transportOffset + UDPHeader.size
         default: throw .refused(.badSuperPacket)
         }
         guard gsoSize > 0, summary.fragment == .none, length < summary.totalLength else {

@@ -11,6 +11,9 @@ public struct TCPHeader: ~Escapable {
     public enum Field {
         public static var sourcePort: Int { 0 }
         public static var destinationPort: Int { 2 }
+        public static var sequenceNumber: Int { 4 }
+        public static var dataOffset: Int { 12 }
+        public static var flags: Int { 13 }
         public static var checksum: Int { 16 }
     }
 
@@ -18,15 +21,21 @@ public struct TCPHeader: ~Escapable {
     @inline(__always) @_lifetime(copy bytes)
     public init(parsing bytes: RawSpan) throws(ParseError) {
         guard bytes.byteCount >= Self.size else { throw .truncated }
-        let length = Int(bytes.octet(at: 12) >> 4) &* 4
+        let length = Self.dataOffset(ofHeaderAt: 0, in: bytes)
         guard length >= Self.size, length <= bytes.byteCount else { throw .badTransportHeader }
         self.bytes = bytes
     }
 
+    /// What a header that begins at `start` says of its own length, options included, in octets.
+    @inline(__always)
+    public static func dataOffset(ofHeaderAt start: Int, in bytes: RawSpan) -> Int {
+        Int(bytes.octet(at: start &+ Field.dataOffset) >> 4) &* 4
+    }
+
     /// In octets.
-    public var dataOffset: Int { Int(bytes.octet(at: 12) >> 4) &* 4 }
-    public var flags: TCPFlags { TCPFlags(rawValue: bytes.octet(at: 13)) }
-    public var sequenceNumber: UInt32 { bytes.word32(at: 4) }
+    public var dataOffset: Int { Self.dataOffset(ofHeaderAt: 0, in: bytes) }
+    public var flags: TCPFlags { TCPFlags(rawValue: bytes.octet(at: Field.flags)) }
+    public var sequenceNumber: UInt32 { bytes.word32(at: Field.sequenceNumber) }
     public var acknowledgmentNumber: UInt32 { bytes.word32(at: 8) }
     public var checksum: UInt16 { bytes.word16(at: Field.checksum) }
 
