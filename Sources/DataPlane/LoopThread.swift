@@ -1,7 +1,7 @@
 package import LinuxSystem
 import Synchronization
 
-/// How packets are moved.
+/// How packets are moved. Scripts see the raw values: never renamed.
 package enum IOKind: String, Sendable, CaseIterable {
     case uring
     case poll

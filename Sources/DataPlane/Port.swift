@@ -7,7 +7,7 @@ import SystemPackage
 ///
 /// It exists as long as its owner: a device that is not persistent goes with its last descriptor.
 package struct Port: ~Copyable, Sendable {
-    /// Kinds of super-packets that the kernel may give us whole.
+    /// Kinds of super-packets that the kernel may give us whole. Scripts see the raw values: never renamed.
     package enum Offloads: String, Sendable {
         case all
         /// The kernel does not know UDP segmentation on a tun (before Linux 6.2) or refused it.
