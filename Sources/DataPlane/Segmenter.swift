@@ -102,10 +102,14 @@ struct Segmentation: ~Copyable {
 
     init() throws(KernelError) { room = try FrameArena(slots: 1) }
 
+    /// Counts each piece as a packet of its own: forwarded, or dropped where the port refuses even that.
+    ///
     /// - Parameter octets: a virtio header and a super-packet.
     /// - Returns: the kind of super-packet it was.
-    /// - Throws: `badSuperPacket` where it was none, `writeRefused` when the port takes not even a piece.
-    mutating func write(_ octets: RawSpan, to port: CInt) throws(DropReason) -> VirtioNetHeader.GSOType {
+    /// - Throws: `badSuperPacket` where it was none; nothing is written or counted then.
+    mutating func write(
+        _ octets: RawSpan, to port: CInt, _ direction: Direction, _ statistics: inout Statistics
+    ) throws(DropReason) -> VirtioNetHeader.GSOType {
         let packet = octets.extracting(droppingFirst: VirtioNetHeader.size)
         let header: VirtioNetHeader
         let summary: PacketSummary
@@ -119,8 +123,13 @@ struct Segmentation: ~Copyable {
         for number in 0..<segmenter.count {
             var piece = room.octets(inSlot: 0, length: FrameArena.capacity)
             let length = segmenter.write(number, of: packet, into: &piece)
-            guard unsafe Glibc.write(port, room.address(of: 0), length) == length else { throw .refused(.writeRefused) }
+            if unsafe Glibc.write(port, room.address(of: 0), length) == length {
+                statistics.forward(direction, bytes: length - VirtioNetHeader.size, isSuperPacket: false)
+            } else {
+                statistics.drop(.refused(.writeRefused))
+            }
         }
+        statistics.superPacketsSplit &+= 1
         return header.gsoType.kind
     }
 }
