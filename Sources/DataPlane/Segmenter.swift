@@ -85,7 +85,10 @@ extension VirtioNetHeader {
         let length: Int
         switch (gsoType.kind, summary.transport, summary.isV4) {
         case (.tcp4, .tcp, true), (.tcp6, .tcp, false):
-            length = summary.transportOffset + TCPHeader.dataOffset(ofHeaderAt: summary.transportOffset, in: packet)
+            guard let tcp = try? TCPHeader(parsing: packet.extracting(droppingFirst: summary.transportOffset)) else {
+                throw .refused(.badSuperPacket)
+            }
+            length = summary.transportOffset + tcp.dataOffset
         case (.udpL4, .udp, _): length = summary.transportOffset + UDPHeader.size
         default: throw .refused(.badSuperPacket)
         }
