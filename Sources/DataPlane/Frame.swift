@@ -46,7 +46,6 @@ package struct FrameArena: ~Copyable {
     /// Slots that fit a huge page.
     package static let slotsPerHugePage = hugePage / stride
 
-    package let slots: Int
     private let memory: Slab<UInt8>
     /// Where the first slot begins, so that it begins a huge page.
     private let start: Int
@@ -61,7 +60,6 @@ package struct FrameArena: ~Copyable {
             // Advice: without huge pages all is the same, only slower.
             _ = unsafe madvise(memory.address(of: start), span, MADV_HUGEPAGE)
         }
-        self.slots = slots
         self.memory = memory
     }
 

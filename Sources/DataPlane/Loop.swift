@@ -65,7 +65,6 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             clock.read()
             for _ in 0..<Self.batchesPerRound {
                 guard try receive() else { break }
-                statistics.batches &+= 1
                 prefetch()
                 for index in 0..<rowCount { forward(rows[index]) }
             }
