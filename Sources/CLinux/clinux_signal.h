@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 /* Blocks the signals for the calling thread and those it starts from here on, and opens a descriptor that tells them. */
 static inline int clinux_signal_descriptor(const int *signals, int count)
@@ -19,11 +18,4 @@ static inline int clinux_signal_descriptor(const int *signals, int count)
         return -refused;
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
-}
-
-/* The next signal that came, 0 when none is waiting. */
-static inline int clinux_next_signal(int fd)
-{
-    struct signalfd_siginfo info;
-    return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }

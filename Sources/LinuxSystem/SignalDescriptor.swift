@@ -11,10 +11,4 @@ package struct SignalDescriptor: ~Copyable, Sendable {
 
     /// Readable when a signal came.
     package var raw: CInt { descriptor.raw }
-
-    /// The next signal that came, or none.
-    package func next() -> CInt? {
-        let signal = clinux_next_signal(raw)
-        return signal == 0 ? nil : signal
-    }
 }

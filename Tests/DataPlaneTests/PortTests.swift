@@ -87,6 +87,9 @@ struct PortTests {
             // Four pieces of at most 1000 octets, with their headers.
             let pieces = try received()
             #expect(pieces == Counters(packets: 4, octets: 3001 + 4 * (isTCP ? 40 : 28)))
+            #expect(split.statistics.egress.packets == 4)
+            #expect(split.statistics.egress.bytes == pieces.octets)
+            #expect(split.statistics.egress.superPackets == 0)
             // An ordinary packet follows, and one that the kernel refuses for good.
             inside.send(plain.octets)
             inside.send(plain.octets, header: [1, 0, 0, 0, 0, 0] + [0, 0] + [6, 0])
@@ -128,12 +131,7 @@ private func bringUp(_ name: String) throws(KernelError) {
 private func withRealPorts(
     _ body: (_ inside: Wire, _ inquiries: Inquiries, _ received: () throws -> Counters) throws -> Void
 ) throws {
-    var pair: (CInt, CInt) = (0, 0)
-    _ = unsafe withUnsafeMutableBytes(of: &pair) {
-        unsafe socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: CInt.self))
-    }
-    let (near, far) = pair
-    _ = fcntl(near, F_SETFL, O_NONBLOCK)
+    let (near, far) = try socketPair()
     defer { for descriptor in [near, far] { close(descriptor) } }
     let namespace = try Namespace {}
     let inquiries = try Inquiries()

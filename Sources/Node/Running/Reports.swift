@@ -26,7 +26,7 @@ extension StatusReport {
     private mutating func add(_ session: Session, _ settings: NodeSettings) throws(Refusal) {
         let snapshot = try session.ask { _, snapshot in snapshot }
         let statistics = snapshot.statistics
-        io = session.choice.kind == .uring ? .uring : .poll
+        io = session.choice.kind
         ioReason = session.ioReason(settings.io)
         edges = Edges(
             tailnet: Edge(session.edges.tailnet), vpn: Edge(session.edges.vpn),
@@ -34,8 +34,8 @@ extension StatusReport {
         exitAddresses = ExitAddresses(
             v4: session.edges.exits.v4?.description, v6: session.edges.exits.v6?.description)
         ports = Ports(
-            inside: Port(name: Side.inside.portName, offloads: Port.Offloads(snapshot.offloads.inside)),
-            outside: Port(name: Side.outside.portName, offloads: Port.Offloads(snapshot.offloads.outside)))
+            inside: Port(name: Side.inside.portName, offloads: snapshot.offloads.inside),
+            outside: Port(name: Side.outside.portName, offloads: snapshot.offloads.outside))
         forwarded = Forwarded(egress: Traffic(statistics.egress), ingress: Traffic(statistics.ingress))
         flows.live = snapshot.flowsLive
         flows.opened = statistics.flowsOpened
@@ -67,17 +67,6 @@ extension StatusReport.Edge {
 extension StatusReport.Traffic {
     fileprivate init(_ traffic: Statistics.Traffic) {
         self.init(packets: traffic.packets, bytes: traffic.bytes, superPackets: traffic.superPackets)
-    }
-}
-
-extension StatusReport.Port.Offloads {
-    fileprivate init(_ offloads: DataPlane.Port.Offloads) {
-        self =
-            switch offloads {
-            case .all: .all
-            case .noUSO: .noUSO
-            case .none: .none
-            }
     }
 }
 

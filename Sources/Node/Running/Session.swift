@@ -19,7 +19,7 @@ final class Session: Sendable {
     private let thread: LoopThread
     private let steering: Mutex<Steering>
     /// What the programs had counted when forwarding began: trial packets.
-    private let before: [VerdictCount]
+    private let trialCounts: [VerdictCount]
 
     /// Makes everything and forwards from here on.
     ///
@@ -40,14 +40,15 @@ final class Session: Sendable {
         inside.degrade(to: outsideTakes)
         outside.degrade(to: insideTakes)
 
-        before = (try? steering.verdicts()) ?? []
+        trialCounts = (try? steering.verdicts()) ?? []
 
         // The programs must know their edges before the first packet; what comes before the loop waits in the ports.
         steering.configure(
             Ways(
-                tailnet: Edge(index: edges.tailnet.index, isEthernet: edges.tailnet.isEthernet),
-                vpn: Edge(index: edges.vpn.index, isEthernet: edges.vpn.isEthernet), insidePort: portLinks.inside,
-                outsidePort: portLinks.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6))
+                tailnet: Ways.Edge(index: edges.tailnet.index, isEthernet: edges.tailnet.isEthernet),
+                vpn: Ways.Edge(index: edges.vpn.index, isEthernet: edges.vpn.isEthernet),
+                insidePort: portLinks.inside, outsidePort: portLinks.outside, exitIPv4: edges.exits.v4,
+                exitIPv6: edges.exits.v6))
         let attachment = try Self.attachment(to: edges, steering, netlink)
         do throws(KernelError) {
             try attachment.execute(netlink)
@@ -97,7 +98,7 @@ final class Session: Sendable {
         let now = try steering.withLock { steering throws(KernelError) in try steering.verdicts() }
         var drops: [String: UInt64] = [:]
         for (index, verdict) in now.enumerated() where verdict.isDrop {
-            let earlier = index < before.count ? before[index].packets : 0
+            let earlier = index < trialCounts.count ? trialCounts[index].packets : 0
             drops[verdict.name] = verdict.packets - earlier
         }
         return drops
