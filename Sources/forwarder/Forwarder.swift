@@ -59,9 +59,8 @@ struct Forwarder: ParsableCommand {
         guard let first = arguments.first, !first.hasPrefix("-"), !verbs.contains(first) else { return }
         throw Refusal(
             couldNot: "understand the command line", because: "no verb is called \"\(first)\"",
-            remedy: nearest(to: first, among: verbs).map {
-                "did you mean forwarder \($0)? `forwarder --help` lists all"
-            },
+            remedy: (nearest(to: first, among: verbs).map { "did you mean forwarder \($0)? " } ?? "")
+                + "`forwarder --help` lists all",
             exitCode: .usage)
     }
 }

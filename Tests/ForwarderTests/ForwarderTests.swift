@@ -12,6 +12,7 @@ struct ForwarderTests {
         "A command line that makes no sense is refused with 64, and says what to type next",
         arguments: [
             (["runn"], "did you mean forwarder run?"), (["statsu"], "did you mean forwarder status?"),
+            (["start"], "next: `forwarder --help` lists all"),
             (["run", "--binding-port", "1"], "--binding-ports"), (["run", "--flows"], "forwarder run --help"),
             (["run", "--flows", "12"], "--flows 65536"), (["run", "--flows=12"], "--flows 65536"),
             (["run", "--tailnet", "tun0"], "--tailnet tailscale0 --vpn tun0"),
