@@ -55,7 +55,7 @@ struct ForwarderTests {
             let ending = try Binary.run([verb, "--control-socket", Self.nobody])
             #expect(ending.code == 69)
             #expect(ending.err.contains("nobody answers on \(Self.nobody)"))
-            #expect(ending.err.contains("next: start one: forwarder run"))
+            #expect(ending.err.contains("next: start one: forwarder run --control-socket \(Self.nobody)\n"))
         }
     }
 

@@ -61,8 +61,8 @@ package enum ControlClient {
         switch error.errno {
         case .noSuchFileOrDirectory, .connectionRefused, .notDirectory:
             return Refusal(
-                couldNot: couldNot, because: "nobody answers on \(path)", remedy: "start one: forwarder run",
-                exitCode: .unavailable)
+                couldNot: couldNot, because: "nobody answers on \(path)",
+                remedy: "start one: \(nextCommand("run", controlSocket: path))", exitCode: .unavailable)
         case .permissionDenied, .notPermitted:
             return Refusal(couldNot: couldNot, error, remedy: "ask as the user that runs it, for example with sudo")
         case .resourceTemporarilyUnavailable:
@@ -70,7 +70,8 @@ package enum ControlClient {
                 couldNot: couldNot, because: "the node on \(path) is there but said nothing for \(patienceSeconds) s",
                 remedy: "look at its log", exitCode: .unavailable)
         default:
-            return Refusal(couldNot: couldNot, error, remedy: "start it again: forwarder run")
+            return Refusal(
+                couldNot: couldNot, error, remedy: "start it again: \(nextCommand("run", controlSocket: path))")
         }
     }
 }
