@@ -60,9 +60,7 @@ package enum ControlClient {
         let couldNot = "reach a running node"
         switch error.errno {
         case .noSuchFileOrDirectory, .connectionRefused, .notDirectory:
-            return Refusal(
-                couldNot: couldNot, because: "nobody answers on \(path)",
-                remedy: "start one: \(nextCommand("run", controlSocket: path))", exitCode: .unavailable)
+            return Refusal(nobodyAnswersOn: path)
         case .permissionDenied, .notPermitted:
             return Refusal(couldNot: couldNot, error, remedy: "ask as the user that runs it, for example with sudo")
         case .resourceTemporarilyUnavailable:
