@@ -32,6 +32,34 @@ struct ForwarderTests {
     }
 
     @Test(
+        "ArgumentParser's sentences are said as ours are",
+        arguments: [
+            (
+                ["run", "--flow", "9"], "no option is called --flow",
+                "did you mean --flows? `forwarder run --help` lists all"
+            ),
+            (["run", "--foo"], "no option is called --foo", "forwarder run --help"),
+            (["run", "-x"], "no option is called -x", "forwarder run --help"),
+            (["run", "--flows"], "--flows <flows> has no value", "forwarder run --help"),
+            (["run", "--wait", "it's"], "\"it's\" is no value of --wait <seconds>", "forwarder run --help"),
+            (["run", "a"], "no argument \"a\" is expected", "forwarder run --help"),
+            (["run", "a", "b"], "no arguments \"a\", \"b\" are expected", "forwarder run --help"),
+            (["print"], "<subject> is missing", "forwarder print --help"),
+            (["print", "x"], "\"x\" is no value of <subject>, which takes settings", "forwarder print --help"),
+            (["status", "--json=1"], "--json takes no value, and \"1\" is given", "forwarder status --help"),
+            (["flows", "--top", "0"], "--top takes 1 to 1000, not 0", "forwarder flows --help"),
+        ])
+    func sentences(arguments: [String], reason: String, remedy: String) throws {
+        #expect(
+            try Binary.run(arguments).err == """
+                forwarder: could not understand the command line
+                because \(reason)
+                next: \(remedy)
+
+                """)
+    }
+
+    @Test(
         "With --json among the arguments every failure is exactly one object on stdout",
         arguments: [
             (["status", "--json"], 69), (["flows", "--json", "--reveal", "--top", "5"], 69),
