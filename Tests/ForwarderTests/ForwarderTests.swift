@@ -124,6 +124,18 @@ struct ForwarderTests {
         }
     }
 
+    @Test("The help of the other verbs lists the one setting that matters to them, and down takes the flags of run")
+    func otherHelp() throws {
+        for verb in ["down", "status", "flows"] {
+            let help = try Binary.run([verb, "--help"]).out
+            for setting in Setting.catalogue {
+                #expect(help.contains("--\(setting.flag)") == (setting.key == "control_socket"), "\(verb)")
+            }
+        }
+        let down = try Binary.run(["down", "--tailnet", "ts0", "--vpn", "wg0", "--flows", "1"])
+        #expect(down.code == 64 && down.err.contains("--flows 65536"), "\(down.err)")
+    }
+
     @Test("A reader that goes away is no failure, a full disk and a closed stdout are")
     func stdout() throws {
         #expect(try Binary.shell("$forwarder print settings | true; echo ${PIPESTATUS[0]}").out == "0\n")
