@@ -88,7 +88,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
         .testTarget(
-            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem"], swiftSettings: strict),
+            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging],
+            swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]
 )

@@ -74,6 +74,33 @@ import Testing
         #expect(try forwarder.ask(["down", "--control-socket", "/run/other.sock"]).contains("removed"))
     }
 
+    @Test("who asks for status after a node's end hears that exit traffic is dropped, and what gives the host back")
+    func statusAfterTheEnd() throws {
+        let lab = try PlainLab()
+        func status(_ arguments: String...) throws -> String {
+            let child = try lab.node.start([Binary.path.path, "status"] + arguments, capabilities: [])
+            #expect(child.wait(upTo: .seconds(10)) == .exited(69))
+            return child.standardError
+        }
+        let before = try status()
+        #expect(before.hasSuffix("next: start one: forwarder run\n") && !before.contains("dropped"), "\(before)")
+
+        let own = ["--control-socket", "/run/my node.sock"]
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, own)
+        let elsewhere = try status()
+        #expect(elsewhere.contains("a node runs that answers elsewhere"), "\(elsewhere)")
+        #expect(elsewhere.contains("next: name its socket with --control-socket"), "\(elsewhere)")
+
+        forwarder.child.signal(SIGKILL)
+        try eventually { try status(own[0], own[1]).contains("exit traffic from tailscale0 is dropped") }
+        let after = try status(own[0], own[1])
+        let down = "forwarder down --control-socket '/run/my node.sock'"
+        #expect(after.hasSuffix("or give the host back: \(down)\n"), "\(after)")
+        let typed = down.replacing("forwarder", with: Binary.path.path, maxReplacements: 1)
+        #expect(try lab.node.run(["sh", "-c", typed]).contains("removed forwarder:tailnet_ingress"))
+        #expect(try status().hasSuffix("next: start one: forwarder run\n"))
+    }
+
     @Test("down leaves what others attached")
     func foreignFilters() throws {
         let lab = try PlainLab()

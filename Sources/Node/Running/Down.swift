@@ -58,7 +58,8 @@ package struct DownReport: Report {
             couldNot: "give the host back",
             because:
                 "\(Side.inside.portName) is there, so a node runs that does not answer on \(settings.controlSocket)",
-            remedy: "name its socket with --control-socket, or end its process, then forwarder down",
+            remedy: "name its socket with --control-socket, or end its process, then "
+                + nextCommand("down", controlSocket: settings.controlSocket),
             exitCode: .unavailable)
     }
 
@@ -79,6 +80,7 @@ package struct DownReport: Report {
         }
         throw Refusal(
             couldNot: "stop the running node", because: "process \(node.pid) still answers after five seconds",
-            remedy: "kill \(node.pid), then forwarder down", exitCode: .unavailable)
+            remedy: "kill \(node.pid), then \(nextCommand("down", controlSocket: settings.controlSocket))",
+            exitCode: .unavailable)
     }
 }

@@ -73,6 +73,9 @@ enum Attachment {
         Filter(prefix + program, .ingress, priority: 1, handle: 0xF0)
     }
 
+    /// Whether this one, left alone by its node, drops exit traffic: it stands where that comes in.
+    static func closesExitTraffic(_ filter: Filter) -> Bool { filter.name == prefix + "tailnet_ingress" }
+
     static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {
         var found: [Filter] = []
         for direction in Filter.Direction.allCases {

@@ -131,9 +131,10 @@ package final class RunningNode: Sendable {
         } catch {
             throw Refusal(
                 couldNot: "go on forwarding", because: "\(error)",
-                remedy: "start again when the interfaces are back: forwarder run", exitCode: .unavailable)
+                remedy: "start it as before when the interfaces are back", exitCode: .unavailable)
         }
-        log.info("stopped; exit traffic is dropped until the next run, or until `forwarder down`")
+        let down = nextCommand("down", controlSocket: settings.controlSocket)
+        log.info("stopped; exit traffic is dropped until the next run, or until `\(down)`")
     }
 
     // MARK: Answers

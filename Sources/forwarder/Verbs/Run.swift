@@ -16,7 +16,7 @@ struct Run: ParsableCommand {
 
     func run() throws {
         let settings = try options.settings()
-        var logger = Logger(label: "forwarder") { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "forwarder") { _ in LogLines() }
         logger.logLevel = settings.log
         try RunningNode(settings, logger).run(patience: wait.map { .seconds($0) })
     }
