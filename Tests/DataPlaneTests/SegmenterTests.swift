@@ -1,5 +1,6 @@
 import Glibc
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
