@@ -27,6 +27,10 @@ struct TestPacket {
     static let exit6: [UInt8] = [0xfd, 0, 0, 0x64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
     static let router6: [UInt8] = [0x20, 0x01, 0x0d, 0xb8, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 
+    static func ends(isV4: Bool) -> (client: [UInt8], remote: [UInt8], exit: [UInt8]) {
+        isV4 ? (client4, remote4, exit4) : (client6, remote6, exit6)
+    }
+
     static func tcp(
         from source: [UInt8], _ sourcePort: UInt16, to destination: [UInt8], _ destinationPort: UInt16,
         flags: UInt8 = 0x10, sequence: UInt32 = 1, payload: [UInt8] = []

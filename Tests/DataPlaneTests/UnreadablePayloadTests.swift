@@ -34,9 +34,7 @@ struct UnreadablePayloadTests {
     func `a packet whose payload cannot be read is translated all the same, both ways`(
         kind: RoundTripTests.Kind, isV4: Bool
     ) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         let words = LiveWords()
         var nat = try testNAT(live: words.bindings, now: 1000)
         let sent = kind.packet(client, 5000, remote, 443, isAnswer: false, payload: Self.payload)
