@@ -13,9 +13,7 @@ struct FragmentTests {
 
     @Test(arguments: [8, 504, 1480], [true, false])
     func `fragments leave and come back as the fragments of the translated datagram`(size: Int, isV4: Bool) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         var translator = try Translator()
         let sent = Self.datagram(client, 5000, remote, 443).fragments(of: size)
         var outcomes: [Outcome] = []
@@ -36,9 +34,7 @@ struct FragmentTests {
 
     @Test(arguments: [true, false])
     func `a later fragment without its first is dropped, in either direction`(isV4: Bool) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         var translator = try Translator()
         let pieces = Self.datagram(client, 5000, remote, 443).fragments(of: 1480)
         let early = translator.egress(pieces[1])

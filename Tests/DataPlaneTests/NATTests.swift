@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -244,9 +245,7 @@ struct NATTests {
     /// Timestamp request, address mask request, router solicitation; echo reply; neighbour solicitation, listener report.
     @Test(arguments: [13, 17, 10, 0], [true, false])
     func `an echo flow with the identifier zero lets no other message through`(type: UInt8, isV4: Bool) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         var translator = try Translator(range: 0...0)
         let request = TestPacket.echo(from: client, to: remote, identifier: 0)
         let outside = try translator.open(request.octets)

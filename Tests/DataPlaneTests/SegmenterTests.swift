@@ -1,5 +1,6 @@
 import Glibc
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -38,8 +39,7 @@ struct SegmenterTests {
     ) throws {
         var random = RandomNumbers(seed: UInt64(sizes.payload))
         let payload = random.octets(sizes.payload)
-        let source = isV4 ? TestPacket.exit4 : TestPacket.exit6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
+        let (_, remote, source) = TestPacket.ends(isV4: isV4)
         // CWR, ACK, PSH, FIN, and a sequence number that wraps.
         let whole = TestPacket.tcp(from: source, 7, to: remote, 9, flags: 0x99, sequence: 0xffff_ff00, payload: payload)
             .with { ($0.checksum, $0.identification) = (.partial, 0xfffe) }
@@ -66,8 +66,7 @@ struct SegmenterTests {
     func `UDP segments are datagrams of their own`(sizes: (payload: Int, segment: Int), isV4: Bool) throws {
         var random = RandomNumbers(seed: UInt64(sizes.payload))
         let payload = random.octets(sizes.payload)
-        let source = isV4 ? TestPacket.exit4 : TestPacket.exit6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
+        let (_, remote, source) = TestPacket.ends(isV4: isV4)
         // With IP options and an extension header, which every segment repeats.
         func datagram(_ payload: [UInt8], _ number: Int) -> TestPacket {
             TestPacket.udp(from: source, 7, to: remote, 9, payload: payload).with {
