@@ -34,7 +34,7 @@ struct VirtioNetHeaderTests {
         #expect(header.pendingChecksumEnd == 20 + 16 + 2)
         (header.checksumStart, header.checksumOffset) = (.max, .max)
         #expect(header.pendingChecksumEnd == 131_072)
-        header.flags = .dataValid
+        header.flags = .init(rawValue: 2)  // somebody verified it already
         #expect(header.pendingChecksumEnd == 0)
     }
 

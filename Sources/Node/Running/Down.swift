@@ -65,14 +65,11 @@ package struct DownReport: Report {
 
     /// - Returns: the process of the node that was asked to stop and did; nothing when none was running.
     private static func stop(_ settings: NodeSettings) throws(Refusal) -> Int32? {
-        let node: StatusReport
-        do throws(Refusal) {
-            node = try ControlClient.ask(.stop, at: settings.controlSocket)
-        } catch {
-            guard !ControlClient.isAnyoneThere(at: settings.controlSocket) else { throw error }
+        guard ControlClient.isAnyoneThere(at: settings.controlSocket) else {
             try refuseIfAliveElsewhere(settings)
             return nil
         }
+        let node: StatusReport = try ControlClient.ask(.stop, at: settings.controlSocket)
         let deadline = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < deadline {
             if !ControlClient.isAnyoneThere(at: settings.controlSocket) { return node.pid }
