@@ -11,6 +11,7 @@ help: ## List what there is to make.
 setup: ## Install the Debian packages that are missing.
 	scripts/setup
 
+# The linker warns that `mktemp` is dangerous: the Swift library's Data.write, linked in whole, names it. We never call that.
 build: ## Build the release binary, .build/release/forwarder.
 	swift build --configuration release --static-swift-stdlib --product forwarder
 

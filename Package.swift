@@ -72,23 +72,27 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], path: "Tests/Benchmarks",
             swiftSettings: strict),
-        .testTarget(name: "PacketParseTests", dependencies: ["PacketParse"], swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .testTarget(name: "PacketParseTests", dependencies: ["PacketParse", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", system], swiftSettings: strict),
         .testTarget(
             name: "LinuxNetworkTests", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF"],
             swiftSettings: strict),
         .testTarget(
-            name: "DataPlaneTests", dependencies: ["DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse"],
+            name: "DataPlaneTests",
+            dependencies: ["DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "SteeringTests",
             dependencies: [
-                "Steering", "Lab", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", "CBPF", "CLinux", system,
+                "Steering", "Lab", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", "TestSupport", "CBPF",
+                "CLinux", system,
             ],
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
         .testTarget(
-            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem"], swiftSettings: strict),
+            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging],
+            swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]
 )

@@ -17,8 +17,8 @@ static __always_inline int leave(
     if (!edge->is_ethernet)
         return conclude(to_edge, bpf_redirect(index, 0));
 
-    /* bpf_redirect_neigh resolves the next hop and holds the packet meanwhile, but takes off a link-layer header first;
-       a packet from a tun has none, so it gets an empty one. */
+    /* bpf_redirect_neigh resolves the next hop and holds packets meanwhile, but takes off a link-layer header first, which
+       those from a tun lack: they get an empty one, save ordinary packets of more than 16 KiB (SKB_MAX_ALLOC). */
     if (bpf_skb_change_head(skb, ETH_HLEN, 0))
         return conclude(no_headroom, TC_ACT_SHOT);
     return conclude(to_edge, bpf_redirect_neigh(index, NULL, 0, 0));

@@ -45,26 +45,26 @@ enum {
     STEERING_QUERIES = 16384,
 };
 
-/* Every verdict, each a counter of packets (a super-packet is one). "to_host" leaves a packet to the namespace's own
-   stack; "closed" and "malformed" and "no_headroom" are drops. */
-#define STEERING_VERDICTS(verdict) \
-    verdict(tailnet_to_port)       \
-    verdict(tailnet_to_host)       \
-    verdict(tailnet_closed)        \
-    verdict(tailnet_malformed)     \
-    verdict(vpn_to_port)           \
-    verdict(vpn_to_host)           \
-    verdict(vpn_closed)            \
-    verdict(inside_to_edge)        \
-    verdict(inside_closed)         \
-    verdict(inside_no_headroom)    \
-    verdict(outside_to_edge)       \
-    verdict(outside_closed)        \
-    verdict(outside_no_headroom)
+/* Every verdict, each a counter of packets (a super-packet is one), as what becomes of such a packet: it passes, or it is
+   a drop. "to_host" leaves a packet to the namespace's own stack. */
+#define STEERING_VERDICTS(pass, drop) \
+    pass(tailnet_to_port)             \
+    pass(tailnet_to_host)             \
+    drop(tailnet_closed)              \
+    drop(tailnet_malformed)           \
+    pass(vpn_to_port)                 \
+    pass(vpn_to_host)                 \
+    drop(vpn_closed)                  \
+    pass(inside_to_edge)              \
+    drop(inside_closed)               \
+    drop(inside_no_headroom)          \
+    pass(outside_to_edge)             \
+    drop(outside_closed)              \
+    drop(outside_no_headroom)
 
 enum steering_verdict {
 #define STEERING_ENUMERATOR(name) verdict_##name,
-    STEERING_VERDICTS(STEERING_ENUMERATOR)
+    STEERING_VERDICTS(STEERING_ENUMERATOR, STEERING_ENUMERATOR)
 #undef STEERING_ENUMERATOR
     STEERING_VERDICT_COUNT
 };

@@ -2,6 +2,7 @@
 
 /* libbpf, the words that the programs share with us, and the programs themselves (scripts/bpf writes the skeleton). */
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -12,9 +13,19 @@
 static inline const char *cbpf_verdict_name(enum steering_verdict verdict)
 {
 #define CBPF_NAME(name) #name,
-    static const char *const names[] = { STEERING_VERDICTS(CBPF_NAME) };
+    static const char *const names[] = { STEERING_VERDICTS(CBPF_NAME, CBPF_NAME) };
 #undef CBPF_NAME
     return names[verdict];
+}
+
+static inline bool cbpf_verdict_is_drop(enum steering_verdict verdict)
+{
+#define CBPF_PASS(name) false,
+#define CBPF_DROP(name) true,
+    static const bool drops[] = { STEERING_VERDICTS(CBPF_PASS, CBPF_DROP) };
+#undef CBPF_DROP
+#undef CBPF_PASS
+    return drops[verdict];
 }
 
 /* The programs' globals, through the mapping that the skeleton keeps. Swift has no tuples as long as these arrays. */

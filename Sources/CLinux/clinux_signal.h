@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 /* Blocks the signals for the calling thread and those it starts from here on, and opens a descriptor that tells them. */
 static inline int clinux_signal_descriptor(const int *signals, int count)

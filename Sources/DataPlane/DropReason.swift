@@ -18,7 +18,7 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
         case noExitAddress
         /// Every slot holds a flow that may not give way.
         case flowTableFull
-        /// Every port of the range is taken towards this remote.
+        /// No port was found that is free towards this remote.
         case bindingsExhausted
         /// From outside, and the tailnet opened no such flow.
         case noFlow

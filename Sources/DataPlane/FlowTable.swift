@@ -86,8 +86,7 @@ package struct FlowTable: ~Copyable, Sendable {
         return watermark - 1
     }
 
-    /// Gives back a slot that was reserved and not opened.
-    package mutating func release(_ slot: Int) {
+    private mutating func release(_ slot: Int) {
         returned[returnedCount] = UInt32(truncatingIfNeeded: slot)
         returnedCount += 1
     }

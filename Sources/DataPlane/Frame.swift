@@ -1,5 +1,6 @@
 import Glibc
 package import LinuxSystem
+import PacketParse
 
 /// The two ports of ours, each facing one edge.
 package enum Side: Int, Sendable, CaseIterable, BitwiseCopyable {
@@ -37,7 +38,7 @@ package struct Frame: ~Copyable {
 /// with timestamps) then lies at the start of a cache line, where the kernel copies fastest.
 package struct FrameArena: ~Copyable {
     /// The largest IP packet (IPv6 counts its payload alone in sixteen bits) and the virtio header.
-    package static let capacity = 40 + 65535 + 10
+    package static let capacity = IPv6Header.size + 65535 + VirtioNetHeader.size
     static let stride = 1027 * 64
     private static let lead = 2
     private static let hugePage = 2 << 20
@@ -45,7 +46,6 @@ package struct FrameArena: ~Copyable {
     /// Slots that fit a huge page.
     package static let slotsPerHugePage = hugePage / stride
 
-    package let slots: Int
     private let memory: Slab<UInt8>
     /// Where the first slot begins, so that it begins a huge page.
     private let start: Int
@@ -60,7 +60,6 @@ package struct FrameArena: ~Copyable {
             // Advice: without huge pages all is the same, only slower.
             _ = unsafe madvise(memory.address(of: start), span, MADV_HUGEPAGE)
         }
-        self.slots = slots
         self.memory = memory
     }
 

@@ -65,7 +65,6 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             clock.read()
             for _ in 0..<Self.batchesPerRound {
                 guard try receive() else { break }
-                statistics.batches &+= 1
                 prefetch()
                 for index in 0..<rowCount { forward(rows[index]) }
             }
@@ -104,6 +103,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         do throws(ParseError) {
             header = try VirtioNetHeader(parsing: octets.bytes)
             summary = try PacketSummary(parsing: octets.bytes.extracting(droppingFirst: VirtioNetHeader.size))
+            guard header.pendingChecksumEnd <= summary.totalLength else { throw .truncated }
         } catch {
             throw .malformed(error)
         }
@@ -172,7 +172,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     // MARK: What a port did not take
 
     /// A super-packet that a port refuses whole is cut and written in pieces, and the other port stops delivering its
-    /// kind: some kernels refuse what they offered (6.1.103, 6.6.44, 6.10.3 among them). Anything else is dropped.
+    /// kind: some kernels refuse what they offered (6.1.103, 6.6.44, 6.10.3 among them). Anything else is dropped. Either
+    /// way it was counted as forwarded when it was handed over, which is taken back.
     private mutating func retry(_ refused: consuming RefusedFrame) throws(KernelError) {
         let side = refused.side
         let error = refused.errno
@@ -182,19 +183,17 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             throw KernelError("write", error, side.portName)
         }
         let isSuperPacket = isSuperPacket(frame)
+        let direction: Direction = side == .outside ? .egress : .ingress
+        statistics.withdraw(direction, bytes: frame.length - VirtioNetHeader.size, isSuperPacket: isSuperPacket)
         do throws(DropReason) {
             guard error == .invalidArgument, isSuperPacket else { throw .refused(.writeRefused) }
             let port = side == .inside ? inside.descriptor.raw : outside.descriptor.raw
             let octets = io.octets(of: frame)
-            let kind = try segmentation.write(octets.bytes, to: port)
-            statistics.superPacketsSplit &+= 1
+            let kind = try segmentation.write(octets.bytes, to: port, direction, &statistics)
             let rung: Port.Offloads = kind == .udpL4 ? .noUSO : .none
             if side == .inside { outside.degrade(to: rung) } else { inside.degrade(to: rung) }
         } catch {
             statistics.drop(error)
-            statistics.withdraw(
-                side == .outside ? .egress : .ingress, bytes: frame.length - VirtioNetHeader.size,
-                isSuperPacket: isSuperPacket)
         }
         io.recycle(frame)
     }

@@ -1,7 +1,7 @@
 package import LinuxSystem
 import Synchronization
 
-/// How packets are moved.
+/// How packets are moved. Scripts see the raw values: never renamed.
 package enum IOKind: String, Sendable, CaseIterable {
     case uring
     case poll
@@ -16,7 +16,7 @@ package final class LoopThread: Sendable {
     }
 
     package let choice: Choice
-    private let start: Start
+    private let life: LoopLife
     private let thread: Mutex<Thread?>
 
     /// Starts the loop; when this returns, it has its I/O and runs.
@@ -26,24 +26,24 @@ package final class LoopThread: Sendable {
     package init(
         inside: consuming Port, outside: consuming Port, nat: consuming NAT, kinds: [IOKind], inquiries: Inquiries
     ) throws(KernelError) {
-        let start = Start(
-            Start.Parts(inside: inside, outside: outside, nat: nat), kinds, inquiries, started: try EventDescriptor(),
-            ended: try EventDescriptor())
-        let thread = try Thread(named: "fwd-loop") { start.run() }
-        while !start.started.wait(milliseconds: -1) {}
-        choice = try start.beginning.withLock { $0 }.get()
-        self.start = start
+        let life = LoopLife(
+            LoopLife.Parts(inside: inside, outside: outside, nat: nat), kinds, inquiries,
+            started: try EventDescriptor(), ended: try EventDescriptor())
+        let thread = try Thread(named: "fwd-loop") { life.run() }
+        while !life.started.wait(milliseconds: -1) {}
+        choice = try life.beginning.withLock { $0 }.get()
+        self.life = life
         self.thread = Mutex(thread)
     }
 
     /// The loop uses memory of its owner's: it ends before its owner does.
     deinit {
-        start.stop()
+        life.stop()
         thread.withLock { $0.take() }?.join()
     }
 
     /// Readable when the loop has ended.
-    package var endedDescriptor: CInt { start.ended.raw }
+    package var endedDescriptor: CInt { life.ended.raw }
 
     /// Waits for the loop's end.
     ///
@@ -51,12 +51,12 @@ package final class LoopThread: Sendable {
     package func join() throws(KernelError) {
         let running = thread.withLock { $0.take() }
         running?.join()
-        if let error = start.end.withLock({ $0 }) { throw error }
+        if let error = life.end.withLock({ $0 }) { throw error }
     }
 }
 
 /// What a loop is made of, and what became of it.
-private final class Start: Sendable {
+private final class LoopLife: Sendable {
     struct Parts: ~Copyable, Sendable {
         let inside: Port
         let outside: Port

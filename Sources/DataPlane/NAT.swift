@@ -101,15 +101,14 @@ package struct NAT: ~Copyable, Sendable {
         return slot
     }
 
-    /// Begins a flow: a slot, a port, both names in the indexes. TCP may begin in the middle, after a restart of ours: the
+    /// Begins a flow: a port, a slot, both names in the indexes. The port comes first, so that no flow gives way to a
+    /// beginning that is then refused. TCP may begin in the middle, after a restart of ours: the
     /// remote's reset then ends at once what would otherwise hang.
     private mutating func open(
         _ summary: PacketSummary, _ key: FlowKey, _ hash: UInt64, _ exit: IPAddress, _ now: UInt32,
         _ statistics: inout Statistics
     ) throws(DropReason) -> Int {
         guard !summary.tcpFlags.contains(.rst) else { throw .refused(.noFlow) }
-        guard let slot = flows.reserve() ?? evict(&statistics) else { throw .refused(.flowTableFull) }
-
         func outsideKey(_ port: UInt16) -> FlowKey {
             FlowKey(
                 local: exit, remote: key.remote, localPort: port, remotePort: key.remotePort, transport: key.transport)
@@ -118,17 +117,16 @@ package struct NAT: ~Copyable, Sendable {
             let candidate = outsideKey(port)
             return flows.findOutside(candidate, flows.hash(candidate)) == nil
         }
-        guard let loan else {
-            flows.release(slot)
-            throw .refused(.bindingsExhausted)
-        }
+        guard let loan else { throw .refused(.bindingsExhausted) }
         let outside = outsideKey(loan.port)
-        flows.open(
-            slot,
-            Flow(
-                inside: key, insideHash: hash, outside: outside, outsideHash: flows.hash(outside),
-                binding: loan.binding,
-                state: .opening, now: now))
+        let flow = Flow(
+            inside: key, insideHash: hash, outside: outside, outsideHash: flows.hash(outside), binding: loan.binding,
+            state: .opening, now: now)
+        guard let slot = flows.reserve() ?? evict(&statistics) else {
+            bindings.takeBack(flow)
+            throw .refused(.flowTableFull)
+        }
+        flows.open(slot, flow)
         statistics.flowsOpened &+= 1
         return slot
     }

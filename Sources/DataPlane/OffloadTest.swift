@@ -39,9 +39,9 @@ private enum TrialPacket {
         header.flags = .needsChecksum
         header.gsoType = isTCP ? (isV4 ? .tcp4 : .tcp6) : .udpL4
         header.gsoSize = 100
-        header.headerLength = UInt16(network.count + (isTCP ? 20 : 8))
+        header.headerLength = UInt16(network.count + (isTCP ? TCPHeader.size : UDPHeader.size))
         header.checksumStart = UInt16(network.count)
-        header.checksumOffset = isTCP ? 16 : 6
+        header.checksumOffset = UInt16(isTCP ? TCPHeader.Field.checksum : UDPHeader.Field.checksum)
         var octets = [UInt8](repeating: 0, count: VirtioNetHeader.size)
         var span = octets.mutableSpan
         var raw = unsafe span.mutableBytes

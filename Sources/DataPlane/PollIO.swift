@@ -41,12 +41,7 @@ package struct PollIO: PacketIO, ~Copyable {
         guard answer >= 0 || errno == EINTR else { throw KernelError("poll", Errno(rawValue: errno), "ports") }
         readable = (set[0].revents != 0, set[1].revents != 0)
         turnLeft = Self.burst
-        if set[2].revents != 0 { drainWake() }
-    }
-
-    private func drainWake() {
-        var count: UInt64 = 0
-        _ = unsafe read(ports.wake, &count, 8)
+        if set[2].revents != 0 { EventDescriptor.lower(ports.wake) }
     }
 
     package mutating func next() throws(KernelError) -> Arrival? {

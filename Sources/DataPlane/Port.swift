@@ -1,12 +1,13 @@
 import CLinux
 package import LinuxSystem
+import PacketParse
 import SystemPackage
 
 /// A tun device of our own, with which the loop faces one edge.
 ///
 /// It exists as long as its owner: a device that is not persistent goes with its last descriptor.
 package struct Port: ~Copyable, Sendable {
-    /// Kinds of super-packets that the kernel may give us whole.
+    /// Kinds of super-packets that the kernel may give us whole. Scripts see the raw values: never renamed.
     package enum Offloads: String, Sendable {
         case all
         /// The kernel does not know UDP segmentation on a tun (before Linux 6.2) or refused it.
@@ -41,7 +42,7 @@ package struct Port: ~Copyable, Sendable {
     package init(creating name: String) throws(KernelError) {
         let device = OwnedDescriptor(try check("open", "/dev/net/tun", clinux_tun_open_device()))
         try check("TUNSETIFF", name, unsafe name.withCString { unsafe clinux_tun_create(device.raw, $0) })
-        try check("TUNSETVNETHDRSZ", name, clinux_tun_set_header_size(device.raw, 10))
+        try check("TUNSETVNETHDRSZ", name, clinux_tun_set_header_size(device.raw, CInt(VirtioNetHeader.size)))
         var best: Offloads? = .all
         while let offer = best, clinux_tun_set_offloads(device.raw, offer.bits) == -Errno.invalidArgument.rawValue {
             best = offer.lower

@@ -44,25 +44,24 @@ package struct Rewrite: BitwiseCopyable, Sendable {
         switch summary.transport {
         case .tcp:
             packet.store(port, at: transport + Self.portOffset(end))
-            updateChecksum(&packet, at: transport + 16, checksum)
+            updateChecksum(&packet, at: transport + TCPHeader.Field.checksum, checksum)
         case .udp:
             packet.store(port, at: transport + Self.portOffset(end))
+            let field = transport + UDPHeader.Field.checksum
             switch checksum {
-            case .partial: updateChecksum(&packet, at: transport + 6, .partial)
-            case .complete:
-                let field = packet.bytes.word16(at: transport + 6)
-                packet.store(fullDelta.applied(toUDP: field), at: transport + 6)
+            case .partial: updateChecksum(&packet, at: field, .partial)
+            case .complete: packet.store(fullDelta.applied(toUDP: packet.bytes.word16(at: field)), at: field)
             }
         case .icmp:
             // No pseudo-header: the identifier alone counts, and that is what the address did not add.
-            let field = packet.bytes.word16(at: transport + 2)
+            let field = transport + ICMPHeader.Field.checksum
             var identifier = ChecksumDelta()
-            identifier.replace(packet.bytes.word16(at: transport + 4), with: port)
-            packet.store(identifier.applied(toComplete: field), at: transport + 2)
-            packet.store(port, at: transport + 4)
+            identifier.replace(packet.bytes.word16(at: transport + ICMPHeader.Field.identifier), with: port)
+            packet.store(identifier.applied(toComplete: packet.bytes.word16(at: field)), at: field)
+            packet.store(port, at: transport + ICMPHeader.Field.identifier)
         case .icmpv6:
-            packet.store(port, at: transport + 4)
-            updateChecksum(&packet, at: transport + 2, checksum)
+            packet.store(port, at: transport + ICMPHeader.Field.identifier)
+            updateChecksum(&packet, at: transport + ICMPHeader.Field.checksum, checksum)
         case .other: break
         }
     }
@@ -82,24 +81,28 @@ package struct Rewrite: BitwiseCopyable, Sendable {
         packet.store(address, at: Self.addressOffset(end, summary.isV4))
         let hops = summary.hopLimit &- 1
         guard summary.isV4 else {
-            packet.store(hops, at: 7)
+            packet.store(hops, at: IPv6Header.Field.hopLimit)
             return
         }
-        packet.store(hops, at: 8)
+        packet.store(hops, at: IPv4Header.Field.timeToLive)
         var delta = change
         // The time to live is the upper octet of its word.
         delta.replace(UInt16(summary.hopLimit) << 8, with: UInt16(hops) << 8)
-        packet.store(delta.applied(toComplete: packet.bytes.word16(at: 10)), at: 10)
+        let field = IPv4Header.Field.headerChecksum
+        packet.store(delta.applied(toComplete: packet.bytes.word16(at: field)), at: field)
     }
 
     @inline(always) private static func addressOffset(_ end: End, _ isV4: Bool) -> Int {
         switch end {
-        case .source: isV4 ? 12 : 8
-        case .destination: isV4 ? 16 : 24
+        case .source: isV4 ? IPv4Header.Field.source : IPv6Header.Field.source
+        case .destination: isV4 ? IPv4Header.Field.destination : IPv6Header.Field.destination
         }
     }
 
-    @inline(always) private static func portOffset(_ end: End) -> Int { end == .source ? 0 : 2 }
+    /// TCP's and UDP's alike.
+    @inline(always) private static func portOffset(_ end: End) -> Int {
+        end == .source ? TCPHeader.Field.sourcePort : TCPHeader.Field.destinationPort
+    }
 
     // MARK: An ICMP error about a packet of the flow
 
@@ -115,9 +118,10 @@ package struct Rewrite: BitwiseCopyable, Sendable {
         packet.store(address, at: quotedAddress)
         var change = addressDelta
         if quote.isV4 {
-            let old = packet.bytes.word16(at: quoteStart + 10)
+            let field = quoteStart + IPv4Header.Field.headerChecksum
+            let old = packet.bytes.word16(at: field)
             let new = addressDelta.applied(toComplete: old)
-            packet.store(new, at: quoteStart + 10)
+            packet.store(new, at: field)
             change.replace(old, with: new)
         } else {
             // The error's own pseudo-header holds the address that `rewriteNetwork` changed.
@@ -126,21 +130,22 @@ package struct Rewrite: BitwiseCopyable, Sendable {
         if quote.fragment != .later {
             rewriteQuotedTransport(&packet, at: quoteStart + quote.transportOffset, quote.transport, &change)
         }
-        let field = summary.transportOffset + 2
+        let field = summary.transportOffset + ICMPHeader.Field.checksum
         packet.store(change.applied(toComplete: packet.bytes.word16(at: field)), at: field)
     }
 
     private func rewriteQuotedTransport(
         _ packet: inout MutableRawSpan, at start: Int, _ transport: Transport, _ change: inout ChecksumDelta
     ) {
-        let portField: Int
-        let checksumField: Int
+        let (portOffset, checksumOffset): (Int, Int)
         switch transport {
-        case .tcp: (portField, checksumField) = (start + Self.portOffset(end.opposite), start + 16)
-        case .udp: (portField, checksumField) = (start + Self.portOffset(end.opposite), start + 6)
-        case .icmp, .icmpv6: (portField, checksumField) = (start + 4, start + 2)
+        case .tcp: (portOffset, checksumOffset) = (Self.portOffset(end.opposite), TCPHeader.Field.checksum)
+        case .udp: (portOffset, checksumOffset) = (Self.portOffset(end.opposite), UDPHeader.Field.checksum)
+        case .icmp, .icmpv6: (portOffset, checksumOffset) = (ICMPHeader.Field.identifier, ICMPHeader.Field.checksum)
         case .other: return
         }
+        let portField = start + portOffset
+        let checksumField = start + checksumOffset
         let oldPort = packet.bytes.word16(at: portField)
         packet.store(port, at: portField)
         change.replace(oldPort, with: port)

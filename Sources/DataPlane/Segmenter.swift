@@ -35,13 +35,14 @@ package struct Segmenter {
 
         var cut = segment._mutatingExtracting(lead..<lead + length)
         if summary.isV4 {
-            cut.store(UInt16(length), at: 2)
-            cut.store(packet.word16(at: 4) &+ UInt16(truncatingIfNeeded: number), at: 4)
-            cut.store(0 as UInt16, at: 10)
+            let identification = packet.word16(at: IPv4Header.Field.identification)
+            cut.store(UInt16(length), at: IPv4Header.Field.totalLength)
+            cut.store(identification &+ UInt16(truncatingIfNeeded: number), at: IPv4Header.Field.identification)
+            cut.store(0 as UInt16, at: IPv4Header.Field.headerChecksum)
             let sum = InternetChecksum.sum(cut.bytes.extracting(0..<summary.transportOffset))
-            cut.store(~InternetChecksum.fold(sum), at: 10)
+            cut.store(InternetChecksum.complete(sum), at: IPv4Header.Field.headerChecksum)
         } else {
-            cut.store(UInt16(length - 40), at: 4)
+            cut.store(UInt16(length - IPv6Header.size), at: IPv6Header.Field.payloadLength)
         }
         finishTransport(&cut, number, isLast: start + payload == summary.totalLength)
         return lead + length
@@ -52,17 +53,18 @@ package struct Segmenter {
         let transportLength = packet.byteCount - start
         let checksumField: Int
         if summary.transport == .tcp {
-            checksumField = start + 16
-            let sequence = packet.bytes.word32(at: start + 4) &+ UInt32(number * Int(header.gsoSize))
-            packet.store(sequence, at: start + 4)
-            var flags = packet.bytes.octet(at: start + 13)
+            checksumField = start + TCPHeader.Field.checksum
+            let sequenceField = start + TCPHeader.Field.sequenceNumber
+            let sequence = packet.bytes.word32(at: sequenceField) &+ UInt32(number * Int(header.gsoSize))
+            packet.store(sequence, at: sequenceField)
+            var flags = packet.bytes.octet(at: start + TCPHeader.Field.flags)
             if !isLast { flags &= ~(TCPFlags.fin.rawValue | TCPFlags.psh.rawValue) }
             // CWR answers one mark: it belongs to the first segment only (RFC 3168 section 6.1.2).
             if number > 0 { flags &= ~TCPFlags.cwr.rawValue }
-            packet.store(flags, at: start + 13)
+            packet.store(flags, at: start + TCPHeader.Field.flags)
         } else {
-            checksumField = start + 6
-            packet.store(UInt16(transportLength), at: start + 4)
+            checksumField = start + UDPHeader.Field.checksum
+            packet.store(UInt16(transportLength), at: start + UDPHeader.Field.length)
         }
         packet.store(0 as UInt16, at: checksumField)
         let pseudo = InternetChecksum.pseudoHeader(
@@ -83,8 +85,11 @@ extension VirtioNetHeader {
         let length: Int
         switch (gsoType.kind, summary.transport, summary.isV4) {
         case (.tcp4, .tcp, true), (.tcp6, .tcp, false):
-            length = summary.transportOffset + Int(packet.octet(at: summary.transportOffset + 12) >> 4) * 4
-        case (.udpL4, .udp, _): length = summary.transportOffset + 8
+            guard let tcp = try? TCPHeader(parsing: packet.extracting(droppingFirst: summary.transportOffset)) else {
+                throw .refused(.badSuperPacket)
+            }
+            length = summary.transportOffset + tcp.dataOffset
+        case (.udpL4, .udp, _): length = summary.transportOffset + UDPHeader.size
         default: throw .refused(.badSuperPacket)
         }
         guard gsoSize > 0, summary.fragment == .none, length < summary.totalLength else {
@@ -100,10 +105,14 @@ struct Segmentation: ~Copyable {
 
     init() throws(KernelError) { room = try FrameArena(slots: 1) }
 
+    /// Counts each piece as a packet of its own: forwarded, or dropped where the port refuses even that.
+    ///
     /// - Parameter octets: a virtio header and a super-packet.
     /// - Returns: the kind of super-packet it was.
-    /// - Throws: `badSuperPacket` where it was none, `writeRefused` when the port takes not even a piece.
-    mutating func write(_ octets: RawSpan, to port: CInt) throws(DropReason) -> VirtioNetHeader.GSOType {
+    /// - Throws: `badSuperPacket` where it was none; nothing is written or counted then.
+    mutating func write(
+        _ octets: RawSpan, to port: CInt, _ direction: Direction, _ statistics: inout Statistics
+    ) throws(DropReason) -> VirtioNetHeader.GSOType {
         let packet = octets.extracting(droppingFirst: VirtioNetHeader.size)
         let header: VirtioNetHeader
         let summary: PacketSummary
@@ -117,8 +126,13 @@ struct Segmentation: ~Copyable {
         for number in 0..<segmenter.count {
             var piece = room.octets(inSlot: 0, length: FrameArena.capacity)
             let length = segmenter.write(number, of: packet, into: &piece)
-            guard unsafe Glibc.write(port, room.address(of: 0), length) == length else { throw .refused(.writeRefused) }
+            if unsafe Glibc.write(port, room.address(of: 0), length) == length {
+                statistics.forward(direction, bytes: length - VirtioNetHeader.size, isSuperPacket: false)
+            } else {
+                statistics.drop(.refused(.writeRefused))
+            }
         }
+        statistics.superPacketsSplit &+= 1
         return header.gsoType.kind
     }
 }

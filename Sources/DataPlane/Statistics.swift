@@ -14,10 +14,8 @@ package struct Statistics: Sendable, BitwiseCopyable {
     package internal(set) var flowsExpired: UInt64 = 0
     package internal(set) var flowsEvicted: UInt64 = 0
 
-    /// Super-packets that a port refused whole and that were split in software.
+    /// Super-packets that a port refused whole and that were split in software; each piece counts as a packet.
     package internal(set) var superPacketsSplit: UInt64 = 0
-    /// Rounds of the loop in which something was received.
-    package internal(set) var batches: UInt64 = 0
 
     private var drops: InlineArray<64, UInt64> = .init(repeating: 0)
 

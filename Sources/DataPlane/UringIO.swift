@@ -130,8 +130,7 @@ package struct UringIO: PacketIO, ~Copyable {
                 }
             default:
                 if completion.flags & IORING_CQE_F_MORE == 0 { isWakeArmed = false }
-                var count: UInt64 = 0
-                _ = unsafe read(ports.wake, &count, 8)
+                EventDescriptor.lower(ports.wake)
             }
         }
         return nil

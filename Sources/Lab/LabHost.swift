@@ -1,9 +1,10 @@
 internal import Glibc
 package import LinuxSystem
 
-/// A machine of the lab: a network of its own, and its own `/sys`, `/run` and `/var/lib/forwarder`.
+/// A machine of the lab: a network of its own, and its own `/sys` and `/run`.
 ///
-/// It has no name outside this process. When the process ends, by whatever signal, host, links and children are gone.
+/// It has no name outside this process. When the process ends, by whatever signal, host, links and children are gone. All
+/// other directories are the machine's, so nothing is made in them: it would stay.
 package final class LabHost: Sendable {
     package let name: String
     package let namespace: Namespace
@@ -19,8 +20,6 @@ package final class LabHost: Sendable {
                 try mount("tmpfs", at: "/run")
                 try makeDirectory("/run/wireguard")
                 try makeDirectory("/run/forwarder")
-                try makeDirectory("/var/lib/forwarder")
-                try mount("tmpfs", at: "/var/lib/forwarder")
             }
         }
         for scope in ["all", "default"] {

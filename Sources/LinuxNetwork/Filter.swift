@@ -1,4 +1,5 @@
 internal import CNetlink
+import Glibc
 package import LinuxSystem
 
 /// An eBPF program at a link's clsact hook, by where it stands and the name that we gave it.
@@ -36,9 +37,10 @@ package struct Filter: Hashable, Sendable {
     fileprivate static let kind = "bpf"
 }
 
-/// Programs at the clsact hook. They outlive who attached them, and end with the link. Listing needs no capability.
+/// Programs at the hooks of a clsact, or of its forerunner `ingress`, which has but one: asked for egress, it takes and
+/// lists what is at its ingress. They outlive who attached them, and end with the link. Listing needs no capability.
 extension Netlink {
-    /// Gives the link its hooks for programs; one that has them keeps them, with all that is attached.
+    /// Gives the link its hooks for programs; one that has some keeps them, with all that is attached.
     package func addClsact(to link: Link) throws(KernelError) {
         var request = NetlinkRequest(
             "RTM_NEWQDISC", RTM_NEWQDISC, link.name, flags: NLM_F_CREATE | NLM_F_EXCL, clsactHeader(link))
@@ -48,9 +50,12 @@ extension Netlink {
         }
     }
 
-    /// Takes the hooks away, with every program at them, ours or not; EINVAL or ENOENT when there are none.
+    /// Takes clsact's hooks away, with every program at them, ours or not; EINVAL or ENOENT when there are none.
     package func removeClsact(from link: Link) throws(KernelError) {
-        try socket.exchange(NetlinkRequest("RTM_DELQDISC", RTM_DELQDISC, link.name, clsactHeader(link)))
+        var request = NetlinkRequest("RTM_DELQDISC", RTM_DELQDISC, link.name, clsactHeader(link))
+        // Without the kind, the kernel would remove an `ingress` as well: it stands in the same place.
+        request.put(TCA_KIND, "clsact")
+        try socket.exchange(request)
     }
 
     /// Attaches a loaded program of type BPF_PROG_TYPE_SCHED_CLS, which decides by what it returns (direct action).
@@ -69,12 +74,17 @@ extension Netlink {
         try socket.exchange(request)
     }
 
-    /// Detaches the program at the filter's place; ENOENT or EINVAL when there is none.
-    package func detach(_ filter: Filter, from link: Link) throws(KernelError) {
+    /// Detaches the program at the filter's place; false when there is none, nor perhaps its hook or its link.
+    @discardableResult
+    package func detach(_ filter: Filter, from link: Link) throws(KernelError) -> Bool {
         var request = NetlinkRequest(
             "RTM_DELTFILTER", RTM_DELTFILTER, "\(link.name) \(filter.name)", header(filter, link))
         request.put(TCA_KIND, Filter.kind)
-        try socket.exchange(request)
+        do { try socket.exchange(request) } catch {
+            guard [ENOENT, EINVAL, ENODEV].contains(error.errno.rawValue) else { throw error }
+            return false
+        }
+        return true
     }
 
     /// All filters at the link's hook, whoever attached them: when there are none, nobody misses the hook.

@@ -6,19 +6,14 @@ package import LinuxSystem
 package struct Link: Hashable, Sendable {
     package let index: Int32
     package let name: String
-    /// The driver behind it: `veth`, `tun`, `wireguard`; nil where it has none to name (loopback, real hardware).
-    package let kind: String?
     package let mtu: UInt32
-    package let transmitQueueLength: UInt32
     /// Administratively up; says nothing of a carrier.
     package let isUp: Bool
+    package let isLoopback: Bool
     /// Its packets begin with an Ethernet header. Tunnels (tun, WireGuard) begin with the IP header.
     package let isEthernet: Bool
-    package let isLoopback: Bool
     /// Packets that the link was given to send and dropped: for a tun, those its queue had no room for.
     package let transmitDrops: UInt64
-    /// Empty where the link has none.
-    package let hardwareAddress: [UInt8]
 
     init?(_ reply: NetlinkReply) {
         guard let header = reply.header(ifinfomsg.self) else { return nil }
@@ -26,16 +21,13 @@ package struct Link: Hashable, Sendable {
         guard let name = attributes.text(IFLA_IFNAME) else { return nil }
         index = header.ifi_index
         self.name = name
-        kind = attributes.nested(IFLA_LINKINFO)?.text(IFLA_INFO_KIND)
         mtu = attributes.integer(IFLA_MTU) ?? 0
-        transmitQueueLength = attributes.integer(IFLA_TXQLEN) ?? 0
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
-        isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
         isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK) != 0
+        isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
         // struct rtnl_link_stats64 is 64-bit words, of which this is the eighth.
         let statistics = attributes.octets(IFLA_STATS64) ?? []
         transmitDrops = statistics.count < 64 ? 0 : statistics[56..<64].reversed().reduce(0) { $0 << 8 | UInt64($1) }
-        hardwareAddress = attributes.octets(IFLA_ADDRESS) ?? []
     }
 }
 
@@ -64,13 +56,9 @@ extension Netlink {
         }
     }
 
-    package func bringUp(_ link: Link) throws(KernelError) { try setFlags(of: link, UInt32(IFF_UP)) }
-
-    package func bringDown(_ link: Link) throws(KernelError) { try setFlags(of: link, 0) }
-
-    private func setFlags(of link: Link, _ flags: UInt32) throws(KernelError) {
+    package func bringUp(_ link: Link) throws(KernelError) {
         var header = header(link.index)
-        header.ifi_flags = flags
+        header.ifi_flags = UInt32(IFF_UP)
         header.ifi_change = UInt32(IFF_UP)
         try socket.exchange(NetlinkRequest("RTM_NEWLINK", RTM_NEWLINK, link.name, header))
     }
@@ -100,10 +88,6 @@ extension Netlink {
             // A kernel without IPv6 (ipv6.disable=1) has nothing to keep silent.
             guard error.errno == .addressFamilyNotSupported else { throw error }
         }
-    }
-
-    package func delete(_ link: Link) throws(KernelError) {
-        try socket.exchange(NetlinkRequest("RTM_DELLINK", RTM_DELLINK, link.name, header(link.index)))
     }
 
     private func header(_ index: Int32) -> ifinfomsg {

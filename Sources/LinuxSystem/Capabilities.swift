@@ -9,10 +9,8 @@ package struct Capabilities: OptionSet, Sendable, CustomStringConvertible {
     private init(_ number: CInt) { rawValue = 1 << UInt64(number) }
 
     package static let netAdmin = Capabilities(CAP_NET_ADMIN)
-    package static let netRaw = Capabilities(CAP_NET_RAW)
     package static let sysAdmin = Capabilities(CAP_SYS_ADMIN)
     package static let sysPtrace = Capabilities(CAP_SYS_PTRACE)
-    package static let perfmon = Capabilities(CAP_PERFMON)
     package static let bpf = Capabilities(CAP_BPF)
 
     /// What the calling thread may do now.
@@ -23,9 +21,7 @@ package struct Capabilities: OptionSet, Sendable, CustomStringConvertible {
     }
 
     private static let named: [(capability: Capabilities, name: String)] = [
-        (.netAdmin, "CAP_NET_ADMIN"), (.netRaw, "CAP_NET_RAW"), (.sysAdmin, "CAP_SYS_ADMIN"),
-        (.sysPtrace, "CAP_SYS_PTRACE"),
-        (.perfmon, "CAP_PERFMON"), (.bpf, "CAP_BPF"),
+        (.netAdmin, "CAP_NET_ADMIN"), (.sysAdmin, "CAP_SYS_ADMIN"), (.sysPtrace, "CAP_SYS_PTRACE"), (.bpf, "CAP_BPF"),
     ]
 
     /// The kernel's names of the members that this program has a word for, e.g. to tell a person what to add.

@@ -28,7 +28,7 @@ package struct EventDescriptor: ~Copyable, Sendable {
         return true
     }
 
-    /// Lowers an event by its number.
+    /// Lowers an event by its number, for who waited for it in a set.
     package static func lower(_ raw: CInt) {
         var count: UInt64 = 0
         _ = unsafe read(raw, &count, 8)

@@ -14,5 +14,13 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         return number
     }
 
+    /// How many descriptors this process may have at a time.
+    package static var limit: UInt64 {
+        var limits = rlimit()
+        // Cannot fail: the resource exists and the pointer is ours.
+        _ = unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
+        return UInt64(limits.rlim_cur)
+    }
+
     deinit { _ = Glibc.close(raw) }
 }

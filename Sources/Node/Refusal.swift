@@ -34,9 +34,13 @@ package struct Refusal: Error, Codable, Equatable, Sendable {
     package init(couldNot: String, _ error: KernelError, remedy: String? = nil) {
         let forbidden = error.errno == .notPermitted || error.errno == .permissionDenied
         self.init(
-            couldNot: couldNot, because: "\(error)", remedy: remedy,
+            couldNot: couldNot, because: "\(error)",
+            // Whatever it was needed for, another remedy does not help.
+            remedy: error.errno == .tooManyOpenFiles ? Self.moreOpenFiles : remedy,
             exitCode: forbidden ? .notPermitted : .unavailable)
     }
+
+    static let moreOpenFiles = "allow more open files: ulimit -n 1024, or give the container `ulimits: {nofile: 1024}`"
 }
 
 /// Does what a person may have to be told that it could not be done.

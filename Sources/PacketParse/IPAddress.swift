@@ -39,7 +39,4 @@ extension IPAddress {
 
     /// fe80::/10 or 169.254.0.0/16.
     public var isLinkLocal: Bool { bits >> 118 == 0x3fa || (isV4 && v4 >> 16 == 0xa9fe) }
-
-    /// 255.255.255.255.
-    public var isLimitedBroadcast: Bool { isV4 && v4 == .max }
 }

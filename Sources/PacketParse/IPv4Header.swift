@@ -6,8 +6,8 @@ public struct IPv4Header: ~Escapable {
 
     /// Where fields lie, in octets.
     public enum Field {
-        public static var typeOfService: Int { 1 }
         public static var totalLength: Int { 2 }
+        public static var identification: Int { 4 }
         public static var timeToLive: Int { 8 }
         public static var headerChecksum: Int { 10 }
         public static var source: Int { 12 }
@@ -26,7 +26,7 @@ public struct IPv4Header: ~Escapable {
 
     var headerLength: Int { Int(bytes.octet(at: 0) & 0xf) &* 4 }
     var totalLength: Int { Int(bytes.word16(at: Field.totalLength)) }
-    var identification: UInt16 { bytes.word16(at: 4) }
+    var identification: UInt16 { bytes.word16(at: Field.identification) }
     var isFragment: Bool { bytes.word16(at: 6) & 0x3fff != 0 }
     var moreFragments: Bool { bytes.octet(at: 6) & 0x20 != 0 }
     /// In octets.

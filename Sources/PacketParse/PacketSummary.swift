@@ -32,7 +32,6 @@ public struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// Empty for a quoted packet, which need not reach that far.
     public private(set) var tcpFlags: TCPFlags = []
     public private(set) var icmpType: UInt8 = 0
-    public private(set) var icmpCode: UInt8 = 0
 
     /// Decodes a packet that begins with the first octet and is there as a whole.
     public init(parsing bytes: RawSpan) throws(ParseError) { try decode(bytes, .whole) }
@@ -161,7 +160,6 @@ extension PacketSummary {
         case .icmp, .icmpv6:
             let header = try ICMPHeader(parsing: segment)
             icmpType = header.type
-            icmpCode = header.code
             let (request, reply): (UInt8, UInt8) = transport == .icmp ? (8, 0) : (128, 129)
             if icmpType == request { sourcePort = header.identifier }
             if icmpType == reply { destinationPort = header.identifier }

@@ -11,6 +11,9 @@ public struct TCPHeader: ~Escapable {
     public enum Field {
         public static var sourcePort: Int { 0 }
         public static var destinationPort: Int { 2 }
+        public static var sequenceNumber: Int { 4 }
+        public static var dataOffset: Int { 12 }
+        public static var flags: Int { 13 }
         public static var checksum: Int { 16 }
     }
 
@@ -18,44 +21,14 @@ public struct TCPHeader: ~Escapable {
     @inline(__always) @_lifetime(copy bytes)
     public init(parsing bytes: RawSpan) throws(ParseError) {
         guard bytes.byteCount >= Self.size else { throw .truncated }
-        let length = Int(bytes.octet(at: 12) >> 4) &* 4
+        let length = Int(bytes.octet(at: Field.dataOffset) >> 4) &* 4
         guard length >= Self.size, length <= bytes.byteCount else { throw .badTransportHeader }
         self.bytes = bytes
     }
 
     /// In octets.
-    public var dataOffset: Int { Int(bytes.octet(at: 12) >> 4) &* 4 }
-    public var flags: TCPFlags { TCPFlags(rawValue: bytes.octet(at: 13)) }
-    public var sequenceNumber: UInt32 { bytes.word32(at: 4) }
-    public var acknowledgmentNumber: UInt32 { bytes.word32(at: 8) }
-    public var checksum: UInt16 { bytes.word16(at: Field.checksum) }
-
-    /// The maximum segment size option: its value, and where the value lies from the header's first octet.
-    public struct MaximumSegmentSize: Sendable {
-        public let value: UInt16
-        public let offset: Int
-    }
-
-    /// The first MSS option before the end of the list or anything malformed (RFC 9293 section 3.2).
-    public var maximumSegmentSize: MaximumSegmentSize? {
-        var offset = Self.size
-        let end = dataOffset
-        while offset < end {
-            switch bytes.octet(at: offset) {
-            case 0: return nil
-            case 1: offset &+= 1
-            case let kind:
-                guard offset &+ 1 < end else { return nil }
-                let length = Int(bytes.octet(at: offset &+ 1))
-                guard length >= 2, offset &+ length <= end else { return nil }
-                if kind == 2, length == 4 {
-                    return MaximumSegmentSize(value: bytes.word16(at: offset &+ 2), offset: offset &+ 2)
-                }
-                offset &+= length
-            }
-        }
-        return nil
-    }
+    public var dataOffset: Int { Int(bytes.octet(at: Field.dataOffset) >> 4) &* 4 }
+    public var flags: TCPFlags { TCPFlags(rawValue: bytes.octet(at: Field.flags)) }
 }
 
 /// A UDP header over octets that were checked once (RFC 768): all eight are inside the span.
@@ -84,7 +57,6 @@ public struct UDPHeader: ~Escapable {
     public var destinationPort: UInt16 { bytes.word16(at: Field.destinationPort) }
     /// Header and data.
     public var length: Int { Int(bytes.word16(at: Field.length)) }
-    public var checksum: UInt16 { bytes.word16(at: Field.checksum) }
 }
 
 /// An ICMP or ICMPv6 header over octets that were checked once (RFC 792, RFC 4443): all eight are inside the span.
@@ -99,13 +71,8 @@ public struct ICMPHeader: ~Escapable {
     /// Where fields lie, in octets.
     public enum Field {
         public static var type: Int { 0 }
-        public static var code: Int { 1 }
         public static var checksum: Int { 2 }
         public static var identifier: Int { 4 }
-        /// The next hop's MTU in an ICMPv4 error "fragmentation needed" (RFC 1191).
-        public static var nextHopMTU: Int { 6 }
-        /// The 32-bit MTU in an ICMPv6 "packet too big".
-        public static var mtu: Int { 4 }
     }
 
     /// `bytes` begin with the header.
@@ -116,8 +83,6 @@ public struct ICMPHeader: ~Escapable {
     }
 
     public var type: UInt8 { bytes.octet(at: Field.type) }
-    public var code: UInt8 { bytes.octet(at: Field.code) }
-    public var checksum: UInt16 { bytes.word16(at: Field.checksum) }
     /// Of an echo request or reply.
     public var identifier: UInt16 { bytes.word16(at: Field.identifier) }
 }

@@ -8,8 +8,6 @@ public struct VirtioNetHeader: Sendable, BitwiseCopyable {
         public init(rawValue: UInt8) { self.rawValue = rawValue }
         /// The field at `checksumStart + checksumOffset` holds the pseudo-header's sum; the rest is still to be added.
         public static var needsChecksum: Flags { Flags(rawValue: 1) }
-        /// Somebody verified the checksum already.
-        public static var dataValid: Flags { Flags(rawValue: 2) }
     }
 
     /// The kind of super-packet, perhaps with `ecn` set.
@@ -19,8 +17,6 @@ public struct VirtioNetHeader: Sendable, BitwiseCopyable {
         public init(rawValue: UInt8) { self.rawValue = rawValue }
         public static var none: GSOType { GSOType(rawValue: 0) }
         public static var tcp4: GSOType { GSOType(rawValue: 1) }
-        /// UDP to be cut by IP fragmentation. No offload that we ask for produces it.
-        public static var udp: GSOType { GSOType(rawValue: 3) }
         public static var tcp6: GSOType { GSOType(rawValue: 4) }
         /// UDP to be cut into datagrams, from Linux 6.2.
         public static var udpL4: GSOType { GSOType(rawValue: 5) }
@@ -64,6 +60,12 @@ public struct VirtioNetHeader: Sendable, BitwiseCopyable {
         gsoSize = bytes.native(UInt16.self, at: 4)
         checksumStart = bytes.native(UInt16.self, at: 6)
         checksumOffset = bytes.native(UInt16.self, at: 8)
+    }
+
+    /// Octets that a packet must have for its pending checksum, if one is pending.
+    @inlinable @inline(__always)
+    public var pendingChecksumEnd: Int {
+        flags.contains(.needsChecksum) ? Int(checksumStart) &+ Int(checksumOffset) &+ 2 : 0
     }
 
     /// Writes the header into the first `size` octets, which must be there.

@@ -5,10 +5,9 @@ package import LinuxSystem
 package struct VerdictCount: Hashable, Sendable {
     /// As in `bpf/steering.h`: `tailnet_to_port`, `vpn_to_host`, `inside_closed`.
     package let name: String
+    /// Whether the packets went nowhere.
+    package let isDrop: Bool
     package let packets: UInt64
-
-    /// Whether the packets went nowhere: every other verdict says where to.
-    package var isDrop: Bool { !name.contains("_to_") }
 }
 
 extension Steering {
@@ -22,8 +21,11 @@ extension Steering {
         for index in 0..<STEERING_VERDICT_COUNT.rawValue {
             var key = index
             try check("BPF_MAP_LOOKUP_ELEM", "verdicts", unsafe bpf_map_lookup_elem(map, &key, &perCPU))
-            let name = unsafe String(cString: cbpf_verdict_name(steering_verdict(index)))
-            counts.append(VerdictCount(name: name, packets: perCPU.reduce(0, &+)))
+            let verdict = steering_verdict(index)
+            counts.append(
+                VerdictCount(
+                    name: unsafe String(cString: cbpf_verdict_name(verdict)), isDrop: cbpf_verdict_is_drop(verdict),
+                    packets: perCPU.reduce(0, &+)))
         }
         return counts
     }

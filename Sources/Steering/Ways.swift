@@ -1,21 +1,21 @@
 internal import CBPF
 package import PacketParse
 
-/// An interface that we attach to and do not own.
-package struct Edge: Hashable, Sendable {
-    package let index: Int32
-    /// Its packets begin with an Ethernet header; those of a tun or WireGuard interface begin with the IP header.
-    package let isEthernet: Bool
-
-    package init(index: Int32, isEthernet: Bool) {
-        self.index = index
-        self.isEthernet = isEthernet
-    }
-}
-
 /// Where packets go: the edges, our ports (interface indexes), and the vpn's addresses that answers come back to. As long
 /// as an edge is missing, nowhere.
 package struct Ways: Hashable, Sendable {
+    /// What the programs must know of an interface that we attach to and do not own.
+    package struct Edge: Hashable, Sendable {
+        package let index: Int32
+        /// Its packets begin with an Ethernet header; those of a tun or WireGuard interface begin with the IP header.
+        package let isEthernet: Bool
+
+        package init(index: Int32, isEthernet: Bool) {
+            self.index = index
+            self.isEthernet = isEthernet
+        }
+    }
+
     package let tailnet: Edge?
     package let vpn: Edge?
     package let insidePort: Int32

@@ -40,12 +40,12 @@ struct Forwarder: ParsableCommand {
             // --help and --version end a command by throwing their text.
             return Output.tell(fullMessage(for: error))
         case .validationFailure:
-            let reason = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
-            let verb = arguments.first.flatMap { verbs.contains($0) ? " " + $0 : nil } ?? ""
+            let told = UsageSentence(message(for: error).split(whereSeparator: \.isNewline).joined(separator: " "))
+            let help = "forwarder\(arguments.first.flatMap { verbs.contains($0) ? " " + $0 : nil } ?? "") --help"
             return Output.refuse(
                 Refusal(
-                    couldNot: "understand the command line", because: reason, remedy: "forwarder\(verb) --help",
-                    exitCode: .usage), in: form)
+                    couldNot: "understand the command line", because: told.reason,
+                    remedy: told.guess.map { "\($0) `\(help)` lists all" } ?? help, exitCode: .usage), in: form)
         default:
             return Output.refuse(Refusal(couldNot: "go on", because: "of a bug: \(error)", exitCode: .bug), in: form)
         }
@@ -59,9 +59,8 @@ struct Forwarder: ParsableCommand {
         guard let first = arguments.first, !first.hasPrefix("-"), !verbs.contains(first) else { return }
         throw Refusal(
             couldNot: "understand the command line", because: "no verb is called \"\(first)\"",
-            remedy: nearest(to: first, among: verbs).map {
-                "did you mean forwarder \($0)? `forwarder --help` lists all"
-            },
+            remedy: (nearest(to: first, among: verbs).map { "did you mean forwarder \($0)? " } ?? "")
+                + "`forwarder --help` lists all",
             exitCode: .usage)
     }
 }

@@ -52,6 +52,11 @@ enum Output {
         _ = send(Array("forwarder: \(text)\n".utf8), to: STDERR_FILENO)
     }
 
+    /// One event of a node that runs.
+    static func log(_ line: String) {
+        _ = send(Array("\(line)\n".utf8), to: STDERR_FILENO)
+    }
+
     private static func write(_ octets: [UInt8]) throws(Refusal) {
         switch send(octets, to: STDOUT_FILENO) {
         case 0, EPIPE:

@@ -5,6 +5,12 @@ import Node
 /// Which settings a verb takes as flags. Environment and file may hold the others, too: one file serves all verbs.
 protocol SettingChoice: Sendable {
     static var settings: [Setting] { get }
+    /// Those that its help lists.
+    static var told: [Setting] { get }
+}
+
+extension SettingChoice {
+    static var told: [Setting] { settings }
 }
 
 enum EverySetting: SettingChoice {
@@ -14,6 +20,12 @@ enum EverySetting: SettingChoice {
 /// Enough to ask a running node.
 enum ReachingANode: SettingChoice {
     static var settings: [Setting] { [.controlSocket] }
+}
+
+/// Takes the flags that a node was started with, whole, and tells of the one that matters to its end.
+enum EndingANode: SettingChoice {
+    static var settings: [Setting] { Setting.catalogue }
+    static var told: [Setting] { [.controlSocket] }
 }
 
 /// Settings from the command line, the environment and the file that `--config` names.
@@ -59,7 +71,8 @@ struct SettingFlags<Choice: SettingChoice>: ParsableArguments, CustomReflectable
             children: Choice.settings.map { setting in
                 let help = ArgumentHelp(
                     "\(setting.meaning) (default: \(setting.byDefault))",
-                    valueName: setting.key.split(separator: "_").last.map(String.init))
+                    valueName: setting.key.split(separator: "_").last.map(String.init),
+                    visibility: Choice.told.contains { $0.key == setting.key } ? .default : .hidden)
                 return (setting.flag, Option<String?>(name: .customLong(setting.flag), help: help))
             })
     }

@@ -2,6 +2,7 @@ import Glibc
 import LinuxSystem
 import PacketParse
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -134,6 +135,27 @@ import Testing
             #expect(statistics.dropped(.refused(.badSuperPacket)) == (claim.passes ? 0 : 4))
             #expect(statistics.egress.superPackets == (claim.passes ? 4 : 0))
             #expect(statistics.accountedFor == 4)
+            try Self.expectPassage(wires)
+        }
+    }
+
+    /// The packet has 37 octets, and a tail that is not its own.
+    @Test(arguments: [IOKind.poll, .uring])
+    func `a checksum is pending within the packet or not at all`(kind: IOKind) throws {
+        try withLoop(kind) { wires in
+            for (start, offset, passes) in [
+                (20, 15, true), (20, 16, false), (35, 0, true), (36, 0, false), (0, 65_535, false),
+                (65_535, 65_535, false),
+            ] as [(UInt16, UInt16, Bool)] {
+                let words = [0, 0, start, offset].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+                wires.inside.send(Self.good.octets + [0xee, 0xee], header: [1, 0] + words)
+                guard passes else { continue }
+                let message = try #require(wires.outside.receiveMessage())
+                #expect(Array(message.prefix(10)) == [1, 0] + words)
+            }
+            let statistics = try Self.settled(wires, received: 6)
+            #expect(statistics.dropped(.malformed(.truncated)) == 4)
+            #expect(statistics.egress.packets == 2)
             try Self.expectPassage(wires)
         }
     }

@@ -51,9 +51,7 @@ struct ICMPErrorTests {
         let client, remote, exit, router: [UInt8]
 
         init(isV4: Bool) {
-            client = isV4 ? TestPacket.client4 : TestPacket.client6
-            remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-            exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+            (client, remote, exit) = TestPacket.ends(isV4: isV4)
             router = isV4 ? TestPacket.router4 : TestPacket.router6
         }
     }

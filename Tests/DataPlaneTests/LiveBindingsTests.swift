@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane

@@ -9,9 +9,7 @@ import Testing
 @Suite(.serialized) struct LoopTests {
     @Test(arguments: [IOKind.poll, .uring], [true, false])
     func `a TCP conversation passes both ways with the exit address outside`(kind: IOKind, isV4: Bool) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         try withLoop(kind) { wires in
             wires.inside.send(TestPacket.tcp(from: client, 40000, to: remote, 443, flags: 2).octets)
             let sent = try #require(wires.outside.receive())

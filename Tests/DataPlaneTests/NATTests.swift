@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -119,9 +120,23 @@ struct NATTests {
         #expect(refused == .dropped(.refused(.flowTableFull)))
         #expect(translator.statistics.flowsEvicted == 0)
         #expect(translator.flows.allSatisfy { $0.state == .established })
+        let lent = translator.nat.bindings.inUse
+        #expect(lent == 100)
         // The others still pass.
         let known = translator.egress(Self.tcp(42, flags: 0x10))
         #expect(known.octets != nil)
+    }
+
+    @Test func `no flow gives way to a beginning that finds no port`() throws {
+        var translator = try Translator(flows: 64, range: 1000...1009)
+        for client in 0..<54 { _ = translator.egress(Self.tcp(client, remote: 1 + client / 10)) }
+        translator.now += 1
+        for client in 0..<10 { _ = translator.egress(Self.tcp(client)) }
+        let refused = translator.egress(Self.tcp(10))
+        #expect(refused == .dropped(.refused(.bindingsExhausted)))
+        let live = translator.nat.flows.live
+        #expect(live == 64)
+        #expect(translator.statistics.flowsEvicted == 0)
     }
 
     @Test func `a flood of beginnings replaces beginnings only`() throws {
@@ -230,9 +245,7 @@ struct NATTests {
     /// Timestamp request, address mask request, router solicitation; echo reply; neighbour solicitation, listener report.
     @Test(arguments: [13, 17, 10, 0], [true, false])
     func `an echo flow with the identifier zero lets no other message through`(type: UInt8, isV4: Bool) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         var translator = try Translator(range: 0...0)
         let request = TestPacket.echo(from: client, to: remote, identifier: 0)
         let outside = try translator.open(request.octets)

@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 
 /// Builds packets, octet by octet, with checksums computed the long way: the tests' own opinion of a right packet.
 struct TestPacket {
@@ -25,6 +26,10 @@ struct TestPacket {
     static let remote6: [UInt8] = [0x20, 0x01, 0x0d, 0xb8, 1, 0x13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10]
     static let exit6: [UInt8] = [0xfd, 0, 0, 0x64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
     static let router6: [UInt8] = [0x20, 0x01, 0x0d, 0xb8, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+
+    static func ends(isV4: Bool) -> (client: [UInt8], remote: [UInt8], exit: [UInt8]) {
+        isV4 ? (client4, remote4, exit4) : (client6, remote6, exit6)
+    }
 
     static func tcp(
         from source: [UInt8], _ sourcePort: UInt16, to destination: [UInt8], _ destinationPort: UInt16,
@@ -82,9 +87,9 @@ struct TestPacket {
         finished.replaceSubrange(field..<field + 2, with: [0, 0])
         var sum: UInt16
         switch checksum {
-        case .right: sum = Self.checksum(pseudo + finished)
+        case .right: sum = ~naiveSum(pseudo + finished)
         case .absent: return finished
-        case .partial: sum = ~Self.checksum(pseudo)
+        case .partial: sum = naiveSum(pseudo)
         }
         if protocolNumber == 17, checksum == .right, sum == 0 { sum = 0xffff }
         finished.replaceSubrange(field..<field + 2, with: Self.be(sum))
@@ -109,7 +114,7 @@ struct TestPacket {
             [0x40 | UInt8(length / 4), 0] + Self.be(UInt16(length + payloadLength)) + Self.be(identification)
             + Self.be(fragment) + [hopLimit, protocolNumber, 0, 0]
         header += source + destination + options
-        header.replaceSubrange(10..<12, with: Self.be(Self.checksum(header)))
+        header.replaceSubrange(10..<12, with: Self.be(~naiveSum(header)))
         return header
     }
 
@@ -134,16 +139,6 @@ struct TestPacket {
         case 1, 58: 2
         default: nil
         }
-    }
-
-    /// RFC 1071, the slowest way.
-    static func checksum(_ octets: [UInt8]) -> UInt16 {
-        var sum: UInt32 = 0
-        for index in stride(from: 0, to: octets.count, by: 2) {
-            sum += UInt32(octets[index]) << 8 + (index + 1 < octets.count ? UInt32(octets[index + 1]) : 0)
-            if sum > 0xffff { sum = sum & 0xffff + 1 }
-        }
-        return ~UInt16(sum)
     }
 
     static func be(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 0xff)] }

@@ -58,11 +58,11 @@ struct PortTests {
         #expect(accepted == .all)
     }
 
-    /// A checksum that is to begin behind the packet's end: the kernel refuses such a super-packet with EINVAL, as broken
+    /// A checksum that is to begin with the IP header: the kernel refuses such a super-packet with EINVAL, as broken
     /// kernels do with good ones.
     private static func refusable(_ packet: TestPacket, type: UInt8, size: UInt16) -> (header: [UInt8], octets: [UInt8])
     {
-        let words = [UInt16(0), size, 60_000, 16].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+        let words = [UInt16(0), size, 0, 16].flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
         return ([1, type] + words, packet.with { $0.checksum = .partial }.octets)
     }
 
@@ -87,9 +87,12 @@ struct PortTests {
             // Four pieces of at most 1000 octets, with their headers.
             let pieces = try received()
             #expect(pieces == Counters(packets: 4, octets: 3001 + 4 * (isTCP ? 40 : 28)))
+            #expect(split.statistics.egress.packets == 4)
+            #expect(split.statistics.egress.bytes == pieces.octets)
+            #expect(split.statistics.egress.superPackets == 0)
             // An ordinary packet follows, and one that the kernel refuses for good.
             inside.send(plain.octets)
-            inside.send(plain.octets, header: [1, 0, 0, 0, 0, 0] + [0x60, 0xea] + [6, 0])
+            inside.send(plain.octets, header: [1, 0, 0, 0, 0, 0] + [0, 0] + [6, 0])
             let after = try inquiries.settledSnapshot()
             #expect(after.statistics.superPacketsSplit == 1)
             #expect(after.statistics.dropped(.refused(.writeRefused)) == 1)
@@ -128,12 +131,7 @@ private func bringUp(_ name: String) throws(KernelError) {
 private func withRealPorts(
     _ body: (_ inside: Wire, _ inquiries: Inquiries, _ received: () throws -> Counters) throws -> Void
 ) throws {
-    var pair: (CInt, CInt) = (0, 0)
-    _ = unsafe withUnsafeMutableBytes(of: &pair) {
-        unsafe socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: CInt.self))
-    }
-    let (near, far) = pair
-    _ = fcntl(near, F_SETFL, O_NONBLOCK)
+    let (near, far) = try socketPair()
     defer { for descriptor in [near, far] { close(descriptor) } }
     let namespace = try Namespace {}
     let inquiries = try Inquiries()

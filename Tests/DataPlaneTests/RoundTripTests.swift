@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -51,9 +52,7 @@ struct RoundTripTests {
     ) throws {
         var random = RandomNumbers(seed: 31)
         var translator = try Translator()
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         var wrong: [String] = []
         for size in [0, 1, 2, 3, 7, 8, 511, 1472, 65_001]
             + (0..<60).map({ _ in Int.random(in: 0..<1400, using: &random) })
@@ -84,9 +83,7 @@ struct RoundTripTests {
     @Test(arguments: [true, false])
     func `a UDP checksum that comes out as zero is written as all ones`(isV4: Bool) throws {
         var translator = try Translator()
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         let probe = TestPacket.udp(from: client, 5000, to: remote, 53, payload: [0, 0])
         let first = translator.egress(probe.octets)
         let outside = try #require(first.outsidePort)

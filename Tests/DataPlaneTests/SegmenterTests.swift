@@ -1,4 +1,6 @@
+import Glibc
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -37,8 +39,7 @@ struct SegmenterTests {
     ) throws {
         var random = RandomNumbers(seed: UInt64(sizes.payload))
         let payload = random.octets(sizes.payload)
-        let source = isV4 ? TestPacket.exit4 : TestPacket.exit6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
+        let (_, remote, source) = TestPacket.ends(isV4: isV4)
         // CWR, ACK, PSH, FIN, and a sequence number that wraps.
         let whole = TestPacket.tcp(from: source, 7, to: remote, 9, flags: 0x99, sequence: 0xffff_ff00, payload: payload)
             .with { ($0.checksum, $0.identification) = (.partial, 0xfffe) }
@@ -65,8 +66,7 @@ struct SegmenterTests {
     func `UDP segments are datagrams of their own`(sizes: (payload: Int, segment: Int), isV4: Bool) throws {
         var random = RandomNumbers(seed: UInt64(sizes.payload))
         let payload = random.octets(sizes.payload)
-        let source = isV4 ? TestPacket.exit4 : TestPacket.exit6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
+        let (_, remote, source) = TestPacket.ends(isV4: isV4)
         // With IP options and an extension header, which every segment repeats.
         func datagram(_ payload: [UInt8], _ number: Int) -> TestPacket {
             TestPacket.udp(from: source, 7, to: remote, 9, payload: payload).with {
@@ -85,6 +85,32 @@ struct SegmenterTests {
         #expect(wrong == [])
     }
 
+    @Test func `each piece is counted as what became of it`() throws {
+        let packet = TestPacket.udp(
+            from: TestPacket.exit4, 7, to: TestPacket.remote4, 9, payload: .init(repeating: 7, count: 60_000))
+        // NEEDS_CSUM, UDP_L4, and pieces of 1000 octets.
+        let header: [UInt8] = [1, 5, 0, 0, 0xe8, 0x03, 20, 0, 6, 0]
+        let message = header + packet.with { $0.checksum = .partial }.octets
+        // A port that takes some of the sixty pieces and has no room for the others.
+        let (near, far) = try socketPair()
+        defer { for descriptor in [near, far] { close(descriptor) } }
+        var room: CInt = 16_384
+        _ = unsafe setsockopt(near, SOL_SOCKET, SO_SNDBUF, &room, 4)
+        var segmentation = try Segmentation()
+        var statistics = Statistics()
+        let kind = try segmentation.write(unsafe message.span.bytes, to: near, .egress, &statistics)
+        #expect(kind == .udpL4)
+        #expect(statistics.superPacketsSplit == 1)
+
+        var taken: [Int] = []
+        while let piece = Wire(descriptor: far).receive(milliseconds: 0) { taken.append(piece.count) }
+        #expect((1..<60).contains(taken.count))
+        #expect(statistics.egress.packets == taken.count)
+        #expect(statistics.egress.bytes == taken.reduce(0, +))
+        #expect(statistics.egress.superPackets == 0)
+        #expect(statistics.dropped(.refused(.writeRefused)) == UInt64(60 - taken.count))
+    }
+
     @Test func `a header that contradicts its packet cuts nothing`() throws {
         let tcp4 = TestPacket.tcp(from: TestPacket.exit4, 7, to: TestPacket.remote4, 9, payload: [1, 2, 3]).octets
         let udp6 = TestPacket.udp(from: TestPacket.exit6, 7, to: TestPacket.remote6, 9, payload: [1, 2, 3]).octets
@@ -95,9 +121,11 @@ struct SegmenterTests {
             from: TestPacket.exit4, 7, to: TestPacket.remote4, 9, payload: .init(repeating: 0, count: 24)
         )
         .fragments(of: 16)[0]
+        // No offload that we ask for produces it.
+        let udpToFragment = VirtioNetHeader.GSOType(rawValue: 3)
         let cases: [([UInt8], VirtioNetHeader.GSOType, Int)] = [
-            (tcp4, .tcp4, 0), (tcp4, .tcp6, 2), (tcp4, .udpL4, 2), (tcp4, .udp, 2), (tcp4, .none, 2),
-            (udp6, .tcp6, 2), (udp6, .udp, 2), (echo, .tcp4, 2), (echo, .udpL4, 2), (empty, .tcp4, 2),
+            (tcp4, .tcp4, 0), (tcp4, .tcp6, 2), (tcp4, .udpL4, 2), (tcp4, udpToFragment, 2), (tcp4, .none, 2),
+            (udp6, .tcp6, 2), (udp6, udpToFragment, 2), (echo, .tcp4, 2), (echo, .udpL4, 2), (empty, .tcp4, 2),
             (fragment, .udpL4, 2),
         ]
         for (packet, type, size) in cases {

@@ -1,41 +1,11 @@
-import Glibc
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
 
 /// No payload inspection, proven: behind the headers the memory cannot be read, and nothing on a packet's way notices.
 struct UnreadablePayloadTests {
-    /// Octets at the end of a readable page; the 64 KiB behind it exist, but looking at them is a crash.
-    @safe private final class Memory {
-        let start: UnsafeMutableRawPointer
-        private let mapping: UnsafeMutableRawPointer
-        private static let page = Int(sysconf(CInt(_SC_PAGESIZE)))
-
-        init?(headers: [UInt8]) {
-            guard
-                let mapping = unsafe mmap(
-                    nil, Self.page + 65_536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                unsafe mapping != MAP_FAILED, unsafe mprotect(mapping + Self.page, 65_536, PROT_NONE) == 0
-            else { return nil }
-            unsafe self.mapping = unsafe mapping
-            unsafe start = unsafe mapping + Self.page - headers.count
-            unsafe start.copyMemory(from: headers, byteCount: headers.count)
-        }
-
-        deinit { unsafe munmap(mapping, Self.page + 65_536) }
-
-        /// Asks the kernel, which answers EFAULT where we would crash.
-        func isReadable(at offset: Int) -> Bool {
-            var pipe: [CInt] = [-1, -1]
-            guard unsafe Glibc.pipe(&pipe) == 0 else { return true }
-            defer { for end in pipe { close(end) } }
-            return unsafe write(pipe[1], start + offset, 1) == 1
-        }
-
-        func octets(_ count: Int) -> [UInt8] { unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count)) }
-    }
-
     private static let payload = [UInt8](repeating: 0, count: 60_000)
 
     /// A way through parser, look-up and rewriting, of which only the headers can be read.
@@ -43,7 +13,7 @@ struct UnreadablePayloadTests {
         _ packet: TestPacket, _ nat: inout NAT, _ direction: Direction, _ checksum: PendingChecksum
     ) throws -> [UInt8] {
         let headers = packet.octets.count - payload.count
-        let memory = try #require(Memory(headers: Array(packet.octets.prefix(headers))))
+        let memory = try #require(UnreadablePayload(headers: Array(packet.octets.prefix(headers))))
         #expect(memory.isReadable(at: headers - 1))
         #expect(!memory.isReadable(at: headers))
         var statistics = Statistics()
@@ -64,9 +34,7 @@ struct UnreadablePayloadTests {
     func `a packet whose payload cannot be read is translated all the same, both ways`(
         kind: RoundTripTests.Kind, isV4: Bool
     ) throws {
-        let client = isV4 ? TestPacket.client4 : TestPacket.client6
-        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
-        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        let (client, remote, exit) = TestPacket.ends(isV4: isV4)
         let words = LiveWords()
         var nat = try testNAT(live: words.bindings, now: 1000)
         let sent = kind.packet(client, 5000, remote, 443, isAnswer: false, payload: Self.payload)

@@ -57,32 +57,31 @@ extension ExitAddresses {
     static let test = ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6))
 }
 
+/// What stands in for a tun: messages stay whole, and the near end, which is the port's, never waits.
+func socketPair() throws(KernelError) -> (near: CInt, far: CInt) {
+    var ends: [CInt] = [-1, -1]
+    let answer = unsafe socketpair(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, &ends)
+    try check("socketpair", "port", answer < 0 ? -errno : fcntl(ends[0], F_SETFL, O_NONBLOCK))
+    return (ends[0], ends[1])
+}
+
 /// Runs a loop on a thread of its own for as long as `body` takes.
 func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
-    var near: [CInt] = []
-    var far: [CInt] = []
-    for _ in 0..<2 {
-        var pair: (CInt, CInt) = (0, 0)
-        _ = unsafe withUnsafeMutableBytes(of: &pair) {
-            unsafe socketpair(
-                AF_UNIX, CInt(SOCK_SEQPACKET.rawValue), 0, $0.baseAddress!.assumingMemoryBound(to: CInt.self))
-        }
-        _ = fcntl(pair.0, F_SETFL, O_NONBLOCK)
-        near.append(pair.0)
-        far.append(pair.1)
-    }
+    let (insidePort, insideWire) = try socketPair()
+    let (outsidePort, outsideWire) = try socketPair()
     let inquiries = try Inquiries()
     let liveWords = LiveWords()
-    let (insideNear, outsideNear) = (near[0], near[1])
     let thread = try LoopThread(
-        inside: Port(adopting: OwnedDescriptor(insideNear), name: "fwd-in", offloads: .all),
-        outside: Port(adopting: OwnedDescriptor(outsideNear), name: "fwd-out", offloads: .all),
+        inside: Port(adopting: OwnedDescriptor(insidePort), name: "fwd-in", offloads: .all),
+        outside: Port(adopting: OwnedDescriptor(outsidePort), name: "fwd-out", offloads: .all),
         nat: try testNAT(live: liveWords.bindings), kinds: [kind], inquiries: inquiries)
     defer {
         inquiries.stop()
         try? thread.join()
-        for descriptor in far { close(descriptor) }
+        for descriptor in [insideWire, outsideWire] { close(descriptor) }
         withExtendedLifetime(liveWords) {}
     }
-    try body(Wires(inside: Wire(descriptor: far[0]), outside: Wire(descriptor: far[1]), inquiries: inquiries))
+    try body(
+        Wires(
+            inside: Wire(descriptor: insideWire), outside: Wire(descriptor: outsideWire), inquiries: inquiries))
 }

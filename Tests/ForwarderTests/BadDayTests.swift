@@ -136,6 +136,36 @@ import Testing
         #expect(first.stop() == .exited(0))
     }
 
+    @Test("with few open files the message says how to allow more, and what suffices suffices for answers too")
+    func fewOpenFiles() throws {
+        let lab = try PlainLab()
+        for limit in [6, 8, 13, 18, 23, 63] {
+            let (code, message) = try refused(on: lab, before: ["prlimit", "--nofile=\(limit)"])
+            #expect(code == .exited(69), "\(limit): \(message)")
+            #expect(message.contains("ulimit -n") && message.contains("ulimits: {nofile"), "\(limit): \(message)")
+            try expectUntouched(lab, "\(limit) open files")
+        }
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, behind: ["prlimit", "--nofile=64"])
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        let status = try forwarder.ask(["status", "--json"])
+        #expect(status.contains(#""io":"uring""#), "\(status)")
+    }
+
+    @Test("an edge that is a loopback interface, or the other edge by another name, is refused without waiting")
+    func unfitEdges() throws {
+        let lab = try PlainLab()
+        try lab.node.ip("link property add dev tun0 altname proton")
+        for (arguments, reason) in [
+            (["--tailnet", "lo", "--vpn", "wg7"], "loopback"), (["--vpn", "lo"], "loopback"),
+            (["--tailnet", "tun0", "--vpn", "proton"], "both tun0"),
+        ] {
+            let (code, message) = try refused(on: lab, arguments)
+            #expect(code == .exited(64))
+            #expect(message.contains(reason), "\(message)")
+            try expectUntouched(lab, "\(arguments)")
+        }
+    }
+
     @Test("an edge that is not there is 69 with --wait 0")
     func missingEdge() throws {
         let lab = try PlainLab()

@@ -12,6 +12,7 @@ struct ForwarderTests {
         "A command line that makes no sense is refused with 64, and says what to type next",
         arguments: [
             (["runn"], "did you mean forwarder run?"), (["statsu"], "did you mean forwarder status?"),
+            (["start"], "next: `forwarder --help` lists all"),
             (["run", "--binding-port", "1"], "--binding-ports"), (["run", "--flows"], "forwarder run --help"),
             (["run", "--flows", "12"], "--flows 65536"), (["run", "--flows=12"], "--flows 65536"),
             (["run", "--tailnet", "tun0"], "--tailnet tailscale0 --vpn tun0"),
@@ -28,6 +29,34 @@ struct ForwarderTests {
         #expect(ending.err.hasPrefix("forwarder: could not "))
         #expect(ending.err.contains("\nbecause ") && ending.err.contains("\nnext: "))
         #expect(ending.err.contains(remedy), "\(ending.err)")
+    }
+
+    @Test(
+        "ArgumentParser's sentences are said as ours are",
+        arguments: [
+            (
+                ["run", "--flow", "9"], "no option is called --flow",
+                "did you mean --flows? `forwarder run --help` lists all"
+            ),
+            (["run", "--foo"], "no option is called --foo", "forwarder run --help"),
+            (["run", "-x"], "no option is called -x", "forwarder run --help"),
+            (["run", "--flows"], "--flows <flows> has no value", "forwarder run --help"),
+            (["run", "--wait", "it's"], "\"it's\" is no value of --wait <seconds>", "forwarder run --help"),
+            (["run", "a"], "no argument \"a\" is expected", "forwarder run --help"),
+            (["run", "a", "b"], "no arguments \"a\", \"b\" are expected", "forwarder run --help"),
+            (["print"], "<subject> is missing", "forwarder print --help"),
+            (["print", "x"], "\"x\" is no value of <subject>, which takes settings", "forwarder print --help"),
+            (["status", "--json=1"], "--json takes no value, and \"1\" is given", "forwarder status --help"),
+            (["flows", "--top", "0"], "--top takes 1 to 1000, not 0", "forwarder flows --help"),
+        ])
+    func sentences(arguments: [String], reason: String, remedy: String) throws {
+        #expect(
+            try Binary.run(arguments).err == """
+                forwarder: could not understand the command line
+                because \(reason)
+                next: \(remedy)
+
+                """)
     }
 
     @Test(
@@ -54,7 +83,7 @@ struct ForwarderTests {
             let ending = try Binary.run([verb, "--control-socket", Self.nobody])
             #expect(ending.code == 69)
             #expect(ending.err.contains("nobody answers on \(Self.nobody)"))
-            #expect(ending.err.contains("next: start one: forwarder run"))
+            #expect(ending.err.contains("next: start one: forwarder run --control-socket \(Self.nobody)\n"))
         }
     }
 
@@ -93,6 +122,18 @@ struct ForwarderTests {
             #expect(help.contains("\n  --\(setting.flag) <"))
             #expect(words.contains("\(setting.meaning) (default: \(setting.byDefault))"))
         }
+    }
+
+    @Test("The help of the other verbs lists the one setting that matters to them, and down takes the flags of run")
+    func otherHelp() throws {
+        for verb in ["down", "status", "flows"] {
+            let help = try Binary.run([verb, "--help"]).out
+            for setting in Setting.catalogue {
+                #expect(help.contains("--\(setting.flag)") == (setting.key == "control_socket"), "\(verb)")
+            }
+        }
+        let down = try Binary.run(["down", "--tailnet", "ts0", "--vpn", "wg0", "--flows", "1"])
+        #expect(down.code == 64 && down.err.contains("--flows 65536"), "\(down.err)")
     }
 
     @Test("A reader that goes away is no failure, a full disk and a closed stdout are")

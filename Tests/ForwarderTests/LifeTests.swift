@@ -74,6 +74,33 @@ import Testing
         #expect(try forwarder.ask(["down", "--control-socket", "/run/other.sock"]).contains("removed"))
     }
 
+    @Test("who asks for status after a node's end hears that exit traffic is dropped, and what gives the host back")
+    func statusAfterTheEnd() throws {
+        let lab = try PlainLab()
+        func status(_ arguments: String...) throws -> String {
+            let child = try lab.node.start([Binary.path.path, "status"] + arguments, capabilities: [])
+            #expect(child.wait(upTo: .seconds(10)) == .exited(69))
+            return child.standardError
+        }
+        let before = try status()
+        #expect(before.hasSuffix("next: start one: forwarder run\n") && !before.contains("dropped"), "\(before)")
+
+        let own = ["--control-socket", "/run/my node.sock"]
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, own)
+        let elsewhere = try status()
+        #expect(elsewhere.contains("a node runs that answers elsewhere"), "\(elsewhere)")
+        #expect(elsewhere.contains("next: name its socket with --control-socket"), "\(elsewhere)")
+
+        forwarder.child.signal(SIGKILL)
+        try eventually { try status(own[0], own[1]).contains("exit traffic from tailscale0 is dropped") }
+        let after = try status(own[0], own[1])
+        let down = "forwarder down --control-socket '/run/my node.sock'"
+        #expect(after.hasSuffix("or give the host back: \(down)\n"), "\(after)")
+        let typed = down.replacing("forwarder", with: Binary.path.path, maxReplacements: 1)
+        #expect(try lab.node.run(["sh", "-c", typed]).contains("removed forwarder:tailnet_ingress"))
+        #expect(try status().hasSuffix("next: start one: forwarder run\n"))
+    }
+
     @Test("down leaves what others attached")
     func foreignFilters() throws {
         let lab = try PlainLab()
@@ -87,6 +114,41 @@ import Testing
         _ = try forwarder.ask(["down"])
         #expect(try lab.node.run(["tc", "filter", "show", "dev", "tun0", "egress"]).contains("u32"))
         #expect(!(try lab.node.run(["tc", "qdisc", "show", "dev", "tailscale0"]).contains("clsact")))
+    }
+
+    @Test("an ingress qdisc that was there is used, and stays")
+    func foreignQdisc() throws {
+        let lab = try PlainLab()
+        for edge in ["tailscale0", "tun0"] { try lab.node.run(["tc", "qdisc", "add", "dev", edge, "ingress"]) }
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        let down = try forwarder.ask(["down"])
+        #expect(down.components(separatedBy: "removed").count == 3, "\(down)")
+        for edge in ["tailscale0", "tun0"] {
+            #expect(try lab.node.run(["tc", "qdisc", "show", "dev", edge]).contains("ingress"))
+            #expect(!(try lab.node.run(["tc", "filter", "show", "dev", edge, "ingress"]).contains("forwarder")))
+        }
+    }
+
+    @Test("down goes on with the other interfaces when one cannot be given back, and says which")
+    func partialDown() throws {
+        let lab = try PlainLab()
+        let dead = try ForwarderProcess(Binary.path.path, on: lab)
+        dead.child.signal(SIGKILL)
+        _ = dead.child.wait(upTo: .seconds(5))
+        // The first interface listed is lo: of the requests to rtnetlink, the first that names it is refused.
+        var message = ""
+        for number in 1...10 where !message.contains("RTM_GETTFILTER lo") {
+            let down = try lab.node.start(
+                [
+                    "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e",
+                    "inject=sendmsg:error=ENOBUFS:when=\(number)", Binary.path.path, "down",
+                ])
+            #expect(down.wait(upTo: .seconds(20)) == .exited(69))
+            message = down.standardError
+        }
+        #expect(message.contains("RTM_GETTFILTER lo"), "\(message)")
+        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")))
     }
 
     @Test("the first packet passes soon after the start")

@@ -1,17 +1,32 @@
+import Foundation
 import Lab
+import LinuxSystem
 import Testing
 
 @Suite(.labCanBeBuilt) struct LabHostTests {
-    @Test("what one host keeps in /run, /var/lib/forwarder and the bpf file system, no other sees")
+    @Test("what one host keeps in /run and the bpf file system, no other sees")
     func isolation() throws {
         let one = try LabHost(named: "one")
         let other = try LabHost(named: "other")
-        let places = ["/run/forwarder", "/run/wireguard", "/var/lib/forwarder", "/sys/fs/bpf"]
+        let places = ["/run/forwarder", "/run/wireguard", "/sys/fs/bpf"]
         for place in places {
             try one.run(["mkdir", "\(place)/here"])
             #expect(try one.run(["ls", place]).contains("here"))
             #expect(try !other.run(["ls", place]).contains("here"))
         }
+    }
+
+    @Test("making a host makes no directory on the machine")
+    func leavesNothing() throws {
+        // One that somebody made before could hide that a host makes it, hence empty ones in place of the machine's.
+        let places = ["/run", "/var/lib"]
+        let machine = try Namespace { () throws(KernelError) in for place in places { try mount("tmpfs", at: place) } }
+        let (host, left) = try machine.run { () throws(KernelError) in
+            let host = Result { try LabHost(named: "host") }
+            return (host, places.flatMap { (try? FileManager.default.contentsOfDirectory(atPath: $0)) ?? ["?"] })
+        }
+        _ = try host.get()
+        #expect(left == [])
     }
 
     @Test("a program that is left CAP_NET_ADMIN and CAP_BPF can set up links and cannot mount")

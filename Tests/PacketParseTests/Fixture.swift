@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 /// A packet written down octet by octet.
@@ -46,17 +47,6 @@ struct Fixture: Sendable, CustomTestStringConvertible {
     func cut(to length: Int, name: String? = nil) -> Fixture {
         Fixture(name ?? self.name, octets: Array(octets.prefix(length)))
     }
-}
-
-/// RFC 1071 as its section 1 says it: the oracle for everything that is faster.
-func naiveSum(_ octets: some Collection<UInt8>) -> UInt16 {
-    let padded = Array(octets) + (octets.count.isMultiple(of: 2) ? [] : [0])
-    var sum: UInt32 = 0
-    for pair in stride(from: 0, to: padded.count, by: 2) {
-        sum += UInt32(padded[pair]) << 8 | UInt32(padded[pair + 1])
-        sum = (sum & 0xffff) + sum >> 16
-    }
-    return UInt16(sum)
 }
 
 extension [UInt8] {

@@ -48,11 +48,4 @@ struct IPAddressTests {
             (IPAddress(bits: 0xfec0 << 112), false), (IPAddress(bits: 0xfe7f << 112), false),
         ])
     func linkLocal(address: IPAddress, expected: Bool) { #expect(address.isLinkLocal == expected) }
-
-    @Test("255.255.255.255 and no other is the limited broadcast")
-    func broadcast() {
-        #expect(IPAddress(v4: .max).isLimitedBroadcast)
-        #expect(!IPAddress(v4: .max - 1).isLimitedBroadcast)
-        #expect(!IPAddress(bits: .max).isLimitedBroadcast)
-    }
 }

@@ -1,40 +1,13 @@
-import Glibc
 import PacketParse
+import TestSupport
 import Testing
 
-/// Octets whose end is the end of readable memory: what comes behind them exists, but looking at it is a crash.
-@safe private final class UnreadablePayload {
-    private let start: UnsafeMutableRawPointer
-    private let mapping: UnsafeMutableRawPointer
-    private static let page = Int(sysconf(CInt(_SC_PAGESIZE)))
-
-    init?(headers: [UInt8]) {
-        // 64 KiB of payload that cannot be read, so that the packet may be as large as packets get.
-        guard
-            let mapping = unsafe mmap(
-                nil, Self.page + 65_536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-            unsafe mapping != MAP_FAILED, unsafe mprotect(mapping + Self.page, 65_536, PROT_NONE) == 0
-        else { return nil }
-        unsafe self.mapping = unsafe mapping
-        unsafe start = unsafe mapping + Self.page - headers.count
-        unsafe start.copyMemory(from: headers, byteCount: headers.count)
-    }
-
-    deinit { unsafe munmap(mapping, Self.page + 65_536) }
-
-    /// Asks the kernel, which answers EFAULT where we would crash.
-    func isReadable(at offset: Int) -> Bool {
-        var pipe: [CInt] = [-1, -1]
-        guard unsafe Glibc.pipe(&pipe) == 0 else { return true }
-        defer { for end in pipe { close(end) } }
-        return unsafe write(pipe[1], start + offset, 1) == 1
-    }
-
-    func summary(length: Int) throws(ParseError) -> PacketSummary {
+extension UnreadablePayload {
+    fileprivate func summary(length: Int) throws(ParseError) -> PacketSummary {
         try PacketSummary(parsing: unsafe UnsafeRawBufferPointer(start: start, count: length).bytes)
     }
 
-    func quoted(from offset: Int, length: Int) throws(ParseError) -> PacketSummary {
+    fileprivate func quoted(from offset: Int, length: Int) throws(ParseError) -> PacketSummary {
         try PacketSummary(quoted: unsafe UnsafeRawBufferPointer(start: start + offset, count: length - offset).bytes)
     }
 }

@@ -28,6 +28,16 @@ struct VirtioNetHeaderTests {
         #expect(header.checksumOffset == 16)
     }
 
+    @Test("a pending checksum needs the octets up to its field's end, none needs none")
+    func pendingChecksum() throws {
+        var header = try VirtioNetHeader(parsing: superPacket.raw)
+        #expect(header.pendingChecksumEnd == 20 + 16 + 2)
+        (header.checksumStart, header.checksumOffset) = (.max, .max)
+        #expect(header.pendingChecksumEnd == 131_072)
+        header.flags = .init(rawValue: 2)  // somebody verified it already
+        #expect(header.pendingChecksumEnd == 0)
+    }
+
     @Test("written, it is the same ten octets")
     func roundTrip() throws {
         let header = try VirtioNetHeader(parsing: superPacket.raw)

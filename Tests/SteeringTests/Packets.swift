@@ -1,5 +1,6 @@
 import LinuxNetwork
 import PacketParse
+import TestSupport
 
 /// Packets for the programs to meet, built without the parser that the product uses. Checksums of transports stay zero
 /// where only programs of ours look; `datagram` makes what a real stack accepts.
@@ -38,7 +39,7 @@ func ipv4(
         [0x40 | UInt8(header / 4), 0] + big(UInt16(header + payload.count)) + big(id)
         + big((more ? 0x2000 : 0) | offset / 8) + [64, proto.rawValue]
     let afterSum = octets(source) + octets(destination) + options
-    return beforeSum + big(~sum(beforeSum + afterSum)) + afterSum + payload
+    return beforeSum + big(~naiveSum(beforeSum + afterSum)) + afterSum + payload
 }
 
 /// - Parameter first: of the payload, which may begin with extension headers.
@@ -71,7 +72,7 @@ func datagram(_ source: String, _ destination: String, _ from: UInt16, _ to: UIn
     let length = UInt16(8 + data.count)
     let pseudoHeader = octets(source) + octets(destination) + big(length) + [0, Proto.udp.rawValue]
     let ports = big(from) + big(to) + big(length)
-    let segment = ports + big(~sum(pseudoHeader + ports + data)) + data
+    let segment = ports + big(~naiveSum(pseudoHeader + ports + data)) + data
     return source.contains(":")
         ? ipv6(source, destination, .udp, segment) : ipv4(source, destination, .udp, segment)
 }
@@ -83,7 +84,8 @@ func superPacket(
 ) -> (header: Octets, packet: Octets) {
     let length = UInt16(20 + payload)
     let pseudoHeader = octets(source) + octets(destination) + big(length) + [0, Proto.tcp.rawValue]
-    let segment = tcp(30000, port)[0..<16] + big(sum(pseudoHeader)) + [0, 0] + Octets(repeating: 0x55, count: payload)
+    let segment =
+        tcp(30000, port)[0..<16] + big(naiveSum(pseudoHeader)) + [0, 0] + Octets(repeating: 0x55, count: payload)
     let isIPv6 = source.contains(":")
     let network: UInt16 = isIPv6 ? 40 : 20
     // flags NEEDS_CSUM, gso_type TCPV4 or TCPV6, hdr_len, gso_size, csum_start, csum_offset; in the host's order.
@@ -92,14 +94,6 @@ func superPacket(
         [1, isIPv6 ? 4 : 1] + words,
         isIPv6 ? ipv6(source, destination, .tcp, segment) : ipv4(source, destination, .tcp, segment)
     )
-}
-
-/// RFC 1071, not complemented.
-func sum(_ octets: Octets) -> UInt16 {
-    var sum: UInt32 = 0
-    for (index, octet) in octets.enumerated() { sum += index.isMultiple(of: 2) ? UInt32(octet) << 8 : UInt32(octet) }
-    while sum >> 16 != 0 { sum = sum >> 16 + sum & 0xffff }
-    return UInt16(sum)
 }
 
 func sourceAndDestination(of packet: Octets) -> [Octets] {

@@ -9,6 +9,8 @@ import Testing
         #expect(verdicts.count == 13)
         #expect(verdicts.allSatisfy { $0.packets == 0 })
         #expect(verdicts.first?.name == "tailnet_to_port")
+        // Whatever is no drop says where to.
+        #expect(verdicts.allSatisfy { $0.isDrop != $0.name.contains("_to_") })
         let numbers = Steering.Program.allCases.map { steering.loaded($0).number }
         #expect(Set(numbers).count == 4 && !numbers.contains(0))
     }

@@ -47,8 +47,8 @@ extension Steering {
 /// Two Ethernet edges, and an exit address of either family. The loopback device stands for all interfaces: a test run
 /// answers before it would redirect.
 let crafted = Ways(
-    tailnet: Edge(index: 1, isEthernet: true), vpn: Edge(index: 1, isEthernet: true), insidePort: 1, outsidePort: 1,
-    exitIPv4: IPAddress("203.0.113.5"), exitIPv6: IPAddress("2001:db8:5::5"))
+    tailnet: Ways.Edge(index: 1, isEthernet: true), vpn: Ways.Edge(index: 1, isEthernet: true), insidePort: 1,
+    outsidePort: 1, exitIPv4: IPAddress("203.0.113.5"), exitIPv6: IPAddress("2001:db8:5::5"))
 
 extension Steering {
     /// The writer that the product uses.

@@ -112,9 +112,8 @@ extension Steering {
         }
         configure(
             Ways(
-                tailnet: Edge(index: links[0].index, isEthernet: links[0].isEthernet),
-                vpn: Edge(index: links[1].index, isEthernet: links[1].isEthernet), insidePort: links[2].index,
-                outsidePort: links[3].index, exitIPv4: IPAddress(exits.v4),
-                exitIPv6: IPAddress(exits.v6)))
+                tailnet: Ways.Edge(index: links[0].index, isEthernet: links[0].isEthernet),
+                vpn: Ways.Edge(index: links[1].index, isEthernet: links[1].isEthernet), insidePort: links[2].index,
+                outsidePort: links[3].index, exitIPv4: IPAddress(exits.v4), exitIPv6: IPAddress(exits.v6)))
     }
 }

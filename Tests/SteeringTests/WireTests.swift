@@ -114,6 +114,17 @@ final class EthernetWireTests {
         #expect((after - before).sentPackets == 1)
         #expect((after - before).sentBytes == 14 + sent.packet.count)
     }
+
+    @Test(.enabled(if: sysconf(CInt(_SC_PAGESIZE)) == 4096, "the limit is four pages"))
+    func `an ordinary packet of more than 16 KiB finds no way out by an Ethernet edge`() throws {
+        try steer()
+        let (exit, remote) = (lab.exitAddress.v4, lab.internetAddress.v4)
+        for length in [16_000, 16_384] {
+            outside.send(datagram(exit, remote, 30000, 53, Octets(repeating: 0, count: length - 28)))
+        }
+        #expect(try steering.count(of: "outside_to_edge") == 1)
+        #expect(try steering.count(of: "outside_no_headroom") == 1)
+    }
 }
 
 /// The programs between interfaces without a link-layer header, as tun and WireGuard are.

@@ -60,9 +60,7 @@ package enum ControlClient {
         let couldNot = "reach a running node"
         switch error.errno {
         case .noSuchFileOrDirectory, .connectionRefused, .notDirectory:
-            return Refusal(
-                couldNot: couldNot, because: "nobody answers on \(path)", remedy: "start one: forwarder run",
-                exitCode: .unavailable)
+            return Refusal(nobodyAnswersOn: path)
         case .permissionDenied, .notPermitted:
             return Refusal(couldNot: couldNot, error, remedy: "ask as the user that runs it, for example with sudo")
         case .resourceTemporarilyUnavailable:
@@ -70,7 +68,8 @@ package enum ControlClient {
                 couldNot: couldNot, because: "the node on \(path) is there but said nothing for \(patienceSeconds) s",
                 remedy: "look at its log", exitCode: .unavailable)
         default:
-            return Refusal(couldNot: couldNot, error, remedy: "start it again: forwarder run")
+            return Refusal(
+                couldNot: couldNot, error, remedy: "start it again: \(nextCommand("run", controlSocket: path))")
         }
     }
 }

@@ -81,6 +81,7 @@ enum ControlPath {
     private static func occupied(_ path: String) -> Refusal {
         Refusal(
             couldNot: "open the control socket", because: "another forwarder answers on \(path)",
-            remedy: "stop that one, or look at it: forwarder status", exitCode: .unavailable)
+            remedy: "stop that one, or look at it: \(nextCommand("status", controlSocket: path))",
+            exitCode: .unavailable)
     }
 }

@@ -1,3 +1,4 @@
+package import DataPlane
 package import FoundationEssentials
 
 /// How a running node stands, as `forwarder status` tells it.
@@ -5,7 +6,7 @@ package struct StatusReport: Report, Equatable {
     package enum State: String, Codable, Sendable { case waiting, forwarding, stopping }
 
     /// What carries the packets.
-    package enum IO: String, Codable, Sendable { case uring, poll }
+    package typealias IO = IOKind
 
     /// An interface that we attach to.
     package struct Edge: Codable, Equatable, Sendable {
@@ -47,15 +48,10 @@ package struct StatusReport: Report, Equatable {
 
     /// A tun device of our own.
     package struct Port: Codable, Equatable, Sendable {
-        package enum Offloads: String, Codable, Sendable {
-            case all
-            case noUSO = "no_uso"
-            case none
-        }
         package var name: String
-        package var offloads: Offloads
+        package var offloads: DataPlane.Port.Offloads
 
-        package init(name: String, offloads: Offloads) {
+        package init(name: String, offloads: DataPlane.Port.Offloads) {
             self.name = name
             self.offloads = offloads
         }
@@ -111,8 +107,11 @@ package struct StatusReport: Report, Equatable {
         }
     }
 
+    /// How much of the outside ports is lent.
     package struct Bindings: Codable, Equatable, Sendable {
+        /// Ports that flows borrow, of TCP or of UDP, whichever borrows more: each may borrow all of them.
         package var inUse: Int
+        /// The ports of `binding_ports`.
         package var capacity: Int
 
         package init(inUse: Int = 0, capacity: Int) {
@@ -154,3 +153,7 @@ package struct StatusReport: Report, Equatable {
         self.pid = pid
     }
 }
+
+// Told by their raw values.
+extension IOKind: Codable {}
+extension DataPlane.Port.Offloads: Codable {}

@@ -25,20 +25,28 @@ package struct DownReport: Report {
         do throws(KernelError) {
             // Backwards: what fails closed goes last.
             let netlink = try Netlink()
+            var failure: KernelError?
             for link in try netlink.links() {
-                for filter in try Attachment.all(on: link, netlink) {
-                    try netlink.detach(filter, from: link)
-                    Attachment.removeEmptyHooks(of: link, netlink)
-                    removed.append(Removal(interface: link.name, program: filter.name))
-                }
+                // One that cannot be given back keeps no other.
+                do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }
             for rule in try Rule.ours(netlink) {
                 try netlink.delete(rule)
                 rules.append("\(rule)")
             }
+            if let failure { throw failure }
         } catch {
             throw Refusal(
                 couldNot: "give the host back", error, remedy: "run it as root in the node's network namespace")
+        }
+    }
+
+    /// What somebody else takes away meanwhile is gone, too.
+    private mutating func giveBack(_ link: Link, _ netlink: borrowing Netlink) throws(KernelError) {
+        for filter in try Attachment.all(on: link, netlink) {
+            guard try netlink.detach(filter, from: link) else { continue }
+            Attachment.removeEmptyHooks(of: link, netlink)
+            removed.append(Removal(interface: link.name, program: filter.name))
         }
     }
 
@@ -57,20 +65,18 @@ package struct DownReport: Report {
             couldNot: "give the host back",
             because:
                 "\(Side.inside.portName) is there, so a node runs that does not answer on \(settings.controlSocket)",
-            remedy: "name its socket with --control-socket, or end its process, then forwarder down",
+            remedy: "name its socket with --control-socket, or end its process, then "
+                + nextCommand("down", controlSocket: settings.controlSocket),
             exitCode: .unavailable)
     }
 
     /// - Returns: the process of the node that was asked to stop and did; nothing when none was running.
     private static func stop(_ settings: NodeSettings) throws(Refusal) -> Int32? {
-        let node: StatusReport
-        do throws(Refusal) {
-            node = try ControlClient.ask(.stop, at: settings.controlSocket)
-        } catch {
-            guard !ControlClient.isAnyoneThere(at: settings.controlSocket) else { throw error }
+        guard ControlClient.isAnyoneThere(at: settings.controlSocket) else {
             try refuseIfAliveElsewhere(settings)
             return nil
         }
+        let node: StatusReport = try ControlClient.ask(.stop, at: settings.controlSocket)
         let deadline = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < deadline {
             if !ControlClient.isAnyoneThere(at: settings.controlSocket) { return node.pid }
@@ -78,6 +84,7 @@ package struct DownReport: Report {
         }
         throw Refusal(
             couldNot: "stop the running node", because: "process \(node.pid) still answers after five seconds",
-            remedy: "kill \(node.pid), then forwarder down", exitCode: .unavailable)
+            remedy: "kill \(node.pid), then \(nextCommand("down", controlSocket: settings.controlSocket))",
+            exitCode: .unavailable)
     }
 }

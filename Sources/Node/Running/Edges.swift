@@ -23,12 +23,22 @@ extension Edges {
         tailnet: nil, vpn: nil, uplink: nil, exits: ExitAddresses(v4: nil, v6: nil), nodeAddresses: [], missing: [],
         isAbandoned: false)
 
+    /// Why these can be no edges, however long one waits.
+    func unfit(_ settings: NodeSettings) -> Refusal? {
+        for (key, name, link) in [("tailnet", settings.tailnet, tailnet), ("vpn", settings.vpn, vpn)] {
+            if let link, link.isLoopback { return Refusal(loopback: name, as: key) }
+        }
+        // The names differ, or the settings would have been refused, but an interface may have several.
+        guard let tailnet, let vpn, tailnet.index == vpn.index else { return nil }
+        return Refusal(edges: settings.tailnet, settings.vpn, are: tailnet.name)
+    }
+
     /// Looks them up, now.
     package init(_ settings: NodeSettings, _ netlink: borrowing Netlink) throws(KernelError) {
         let links = try netlink.links()
-        func link(_ name: String) -> Link? { links.first { $0.name == name } }
-        tailnet = link(settings.tailnet)
-        vpn = link(settings.vpn)
+        // By the kernel, which also knows an interface's other names.
+        tailnet = try netlink.link(named: settings.tailnet)
+        vpn = try netlink.link(named: settings.vpn)
         uplink = try Edges.uplink(settings, links, netlink)
         let own = Side.allCases.map(\.portName)
         isAbandoned = links.allSatisfy { $0.isLoopback || own.contains($0.name) }

@@ -148,7 +148,7 @@ extension Plan.Step {
         case .rule(let rule): try? host.netlink.delete(rule)
         case .program(let program, let name):
             guard let link = try? host.netlink.link(named: name) else { return }
-            try? host.netlink.detach(Attachment.filter(program), from: link)
+            _ = try? host.netlink.detach(Attachment.filter(program), from: link)
             Attachment.removeEmptyHooks(of: link, host.netlink)
         // It goes with the descriptor.
         case .port: break
@@ -199,6 +199,9 @@ enum Attachment {
     static func filter(_ program: Steering.Program) -> Filter {
         Filter(prefix + program.rawValue, .ingress, priority: 1, handle: 0xF0)
     }
+
+    /// Whether this one, left alone by its node, drops exit traffic: it stands where that comes in.
+    static func closesExitTraffic(_ filter: Filter) -> Bool { filter.name == self.filter(.tailnetIngress).name }
 
     static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {
         var found: [Filter] = []

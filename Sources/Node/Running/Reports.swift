@@ -28,7 +28,7 @@ extension StatusReport {
     private mutating func add(_ session: Session, _ settings: NodeSettings) throws(Refusal) {
         let snapshot = try session.ask { _, snapshot in snapshot }
         let statistics = snapshot.statistics
-        io = session.choice.kind == .uring ? .uring : .poll
+        io = session.choice.kind
         ioReason = session.ioReason(settings.io)
         let present = session.edges
         edges = Edges(
@@ -36,8 +36,8 @@ extension StatusReport {
             uplink: present.uplink.map(Edge.init))
         exitAddresses = ExitAddresses(v4: present.exits.v4?.description, v6: present.exits.v6?.description)
         ports = Ports(
-            inside: Port(name: Side.inside.portName, offloads: Port.Offloads(snapshot.offloads.inside)),
-            outside: Port(name: Side.outside.portName, offloads: Port.Offloads(snapshot.offloads.outside)))
+            inside: Port(name: Side.inside.portName, offloads: snapshot.offloads.inside),
+            outside: Port(name: Side.outside.portName, offloads: snapshot.offloads.outside))
         forwarded = Forwarded(egress: Traffic(statistics.egress), ingress: Traffic(statistics.ingress))
         flows.live = snapshot.flowsLive
         flows.opened = statistics.flowsOpened
@@ -69,17 +69,6 @@ extension StatusReport.Edge {
 extension StatusReport.Traffic {
     fileprivate init(_ traffic: Statistics.Traffic) {
         self.init(packets: traffic.packets, bytes: traffic.bytes, superPackets: traffic.superPackets)
-    }
-}
-
-extension StatusReport.Port.Offloads {
-    fileprivate init(_ offloads: DataPlane.Port.Offloads) {
-        self =
-            switch offloads {
-            case .all: .all
-            case .noUSO: .noUSO
-            case .none: .none
-            }
     }
 }
 

@@ -19,6 +19,10 @@ package final class RunningNode: Sendable {
         case stopping
     }
 
+    /// Some twenty-five to forward, the rest to answer. It is asked for at once because not everything that lacks one says
+    /// so: libbpf blames the programs, and the host's own ports would seem to be free.
+    private static let descriptors: UInt64 = 64
+
     let startedAt = Date()
     private let current: Mutex<NodeSettings>
     /// Reads the settings again, as at the start.
@@ -35,6 +39,9 @@ package final class RunningNode: Sendable {
         current = Mutex(try reread())
         self.reread = reread
         self.log = log
+        guard OwnedDescriptor.limit >= Self.descriptors else {
+            throw Refusal(openFiles: OwnedDescriptor.limit, of: Self.descriptors)
+        }
         stopRequest = try refusing(couldNot: "start") { () throws(KernelError) in try EventDescriptor() }
         let effective = try refusing(couldNot: "start") { () throws(KernelError) in try Capabilities.effective() }
         let missing = Capabilities([.netAdmin, .bpf]).subtracting(effective)
@@ -76,7 +83,8 @@ package final class RunningNode: Sendable {
                 case .hangUp: session = try reload(session, &host)
                 case .stop:
                     try finish(session)
-                    log.info("stopped; exit traffic is dropped until the next run, or until `forwarder down`")
+                    let down = nextCommand("down", controlSocket: settings.controlSocket)
+                    log.info("stopped; exit traffic is dropped until the next run, or until `\(down)`")
                     return
                 case .loopEnded: try finish(session)
                 }
@@ -124,15 +132,17 @@ package final class RunningNode: Sendable {
     ) throws(Refusal) {
         let settings = settings
         let now = ContinuousClock.now
-        var missing: [String]
+        var missing: [String] = []
+        var unfit: Refusal?
         do throws(KernelError) {
             _ = try watch.drain()
             let edges = try Edges(settings, host.netlink)
+            unfit = edges.unfit(settings)
             course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
             course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
-            let ended = try session.follow(edges, settings, host)
-            if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             missing = edges.missing
+            let ended = unfit == nil ? try session.follow(edges, settings, host) : 0
+            if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
         } catch {
             guard course.told != nil else {
@@ -142,6 +152,7 @@ package final class RunningNode: Sendable {
             missing = ["the kernel, which refuses \(error)"]
             course.retry = now + .seconds(1)
         }
+        if let unfit { throw unfit }
         if course.told != missing { tell(missing, session, settings) }
         course.told = missing
         if missing.isEmpty { course.deadline = nil }
@@ -228,7 +239,7 @@ package final class RunningNode: Sendable {
         } catch {
             throw Refusal(
                 couldNot: "go on forwarding", because: "a port of ours was taken away: \(error)",
-                remedy: "start again: forwarder run", exitCode: .unavailable)
+                remedy: "start it again as before", exitCode: .unavailable)
         }
     }
 

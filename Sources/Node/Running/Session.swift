@@ -85,8 +85,8 @@ final class Session: Sendable {
     func follow(_ edges: Edges, _ settings: NodeSettings, _ host: borrowing Host) throws(KernelError) -> Int {
         let before = standing.withLock { $0 }
         let ways = Ways(
-            tailnet: edges.tailnet.map { Edge(index: $0.index, isEthernet: $0.isEthernet) },
-            vpn: edges.vpn.map { Edge(index: $0.index, isEthernet: $0.isEthernet) }, insidePort: ports.inside,
+            tailnet: edges.tailnet.map { .init(index: $0.index, isEthernet: $0.isEthernet) },
+            vpn: edges.vpn.map { .init(index: $0.index, isEthernet: $0.isEthernet) }, insidePort: ports.inside,
             outsidePort: ports.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6)
         let isOpen = edges.missing.isEmpty
         if !isOpen || before.ways != ways { close() }
@@ -197,7 +197,7 @@ extension Session {
             guard let link else {
                 throw Refusal(
                     couldNot: "find the port \(side.portName)", because: "somebody took it away meanwhile",
-                    remedy: "start again: forwarder run", exitCode: .unavailable)
+                    remedy: "start it again as before", exitCode: .unavailable)
             }
             return link.index
         }

@@ -12,6 +12,27 @@ extension Refusal {
             remedy: "run as root, or give the container `cap_add: [\(added)]`", exitCode: .notPermitted)
     }
 
+    /// - Parameter limit: how many files the process may open, which are fewer than it needs.
+    init(openFiles limit: UInt64, of needed: UInt64) {
+        self.init(
+            couldNot: "start", because: "the process may open \(limit) files and needs \(needed)",
+            remedy: Self.moreOpenFiles, exitCode: .unavailable)
+    }
+
+    init(loopback name: String, as key: String) {
+        self.init(
+            couldNot: "use \(name) as the \(key) edge",
+            because: "it is a loopback interface, by which nothing comes from or goes to anybody else",
+            remedy: "name the tunnel's, for example --\(key) \(key == "vpn" ? "tun0" : "tailscale0")", exitCode: .usage)
+    }
+
+    init(edges tailnet: String, _ vpn: String, are name: String) {
+        self.init(
+            couldNot: "use the settings tailnet and vpn together",
+            because: "\(tailnet) and \(vpn) are both \(name), and what comes in there must leave elsewhere",
+            remedy: "write for example --tailnet tailscale0 --vpn tun0", exitCode: .usage)
+    }
+
     init(openingPort error: KernelError) {
         switch error.errno {
         case .noSuchFileOrDirectory, .noSuchAddressOrDevice:

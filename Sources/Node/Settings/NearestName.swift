@@ -1,6 +1,13 @@
-/// The name that takes the fewest insertions, deletions and replacements to become; the first of several.
+/// The name that was probably meant: the first of those that take the fewest insertions, deletions and replacements to
+/// become. None where even these resemble little of it.
 package func nearest(to name: String, among names: [String]) -> String? {
-    names.min { editDistance(name, $0) < editDistance(name, $1) }
+    names.filter { isNear(name, $0) }.min { editDistance(name, $0) < editDistance(name, $1) }
+}
+
+/// At most two edits apart, and more alike than not.
+package func isNear(_ one: String, _ other: String) -> Bool {
+    let distance = editDistance(one, other)
+    return distance <= 2 && 2 * distance < max(one.count, other.count)
 }
 
 /// Levenshtein's distance, one row at a time.

@@ -7,8 +7,8 @@ extension Setting {
         Setting(
             "vpn", \.vpn, meaning: "edge by which it leaves", example: "tun0", parse: edgeName),
         Setting(
-            "uplink", \.uplink, meaning: "edge that carries both tunnels", example: "eth0",
-            byDefault: "interface of the default route", parse: edgeName),
+            "uplink", \.uplink, meaning: "edge that carries both tunnels; so far only shown by `status`",
+            example: "eth0", byDefault: "interface of the default route", parse: edgeName),
         Setting(
             "io", \.io, meaning: "how packets are read and written: auto, uring or poll", example: "auto",
             parse: choice),

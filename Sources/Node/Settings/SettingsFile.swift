@@ -8,16 +8,24 @@ package struct SettingsFile: Sendable {
     /// In the order of the file.
     let entries: [(key: String, text: String)]
 
+    /// Settings are a few lines: what is longer was named by mistake.
+    private static let limit = 65_536
+
     /// - Throws: a refusal for a file that cannot be read or is not a map of settings.
     package init(path: String) throws(Refusal) {
-        let text: String
-        do {
-            text = try Self.contents(of: path)
-        } catch {
-            throw Refusal(
-                couldNot: "read the settings", error, remedy: "name a file that is there: --config forwarder.yaml")
+        let couldNot = "read the settings"
+        let remedy = "name a file that is there: --config forwarder.yaml"
+        let octets = try refusing(couldNot: couldNot, remedy: remedy) { () throws(KernelError) in
+            try Self.beginning(of: path)
         }
-        try self.init(yaml: text, path: path)
+        guard let octets else {
+            throw Refusal(
+                couldNot: couldNot, because: "\(path) is no regular file", remedy: remedy, exitCode: .unavailable)
+        }
+        guard octets.count <= Self.limit else {
+            throw Self.refusal(path, "it is longer than \(Self.limit) octets, as no file of settings is")
+        }
+        try self.init(yaml: String(decoding: octets, as: UTF8.self), path: path)
     }
 
     init(yaml: String, path: String) throws(Refusal) {
@@ -28,8 +36,7 @@ package struct SettingsFile: Sendable {
         } catch YamlError.duplicatedKeysInMapping(let keys, _) {
             throw Self.refusal(path, "it says \(keys.sorted().joined(separator: ", ")) more than once")
         } catch {
-            throw Self.refusal(
-                path, "it is not YAML: \(error)".split(whereSeparator: \.isNewline).joined(separator: " "))
+            throw Self.refusal(path, "it is not YAML: \(Self.problem(error))")
         }
         // A file without a word in it sets nothing.
         guard let root, root.scalar?.string != "" else {
@@ -74,22 +81,39 @@ package struct SettingsFile: Sendable {
             remedy: "write one `key: value` per line, for example `flows: 65536`", exitCode: .usage)
     }
 
-    /// At most 64 KiB are read: no file of settings is longer, and some that are named by mistake never end.
-    private static func contents(of path: String) throws(KernelError) -> String {
-        let limit = 65_536
+    /// Where and what, without the text: Yams would quote it, and the log is no place for what a person has written there.
+    private static func problem(_ error: any Error) -> String {
+        switch error as? YamlError {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            return "line \(mark.line), column \(mark.column): \(problem)"
+        case .reader(let problem, let offset?, _, let yaml):
+            let lines = yaml.prefix(offset).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+            return "line \(lines.count), column \((lines.last?.count ?? 0) + 1): \(problem)"
+        case .reader(let problem, nil, _, _):
+            return problem
+        default:
+            return "\(error)"
+        }
+    }
+
+    /// Up to one octet more than settings may have; nothing of what is no regular file, which might never end.
+    private static func beginning(of path: String) throws(KernelError) -> [UInt8]? {
         do {
-            let file = try FileDescriptor.open(FilePath(path), .readOnly)
+            // Otherwise a pipe keeps whoever opens it until somebody writes.
+            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .nonBlocking)
             defer { try? file.close() }
-            var octets = [UInt8](repeating: 0, count: limit)
+            guard try file.stat().type == .regular else { return nil }
+            var octets = [UInt8](repeating: 0, count: limit + 1)
             var count = 0
-            while count < limit {
+            while count < octets.count {
                 let read = try unsafe octets.withUnsafeMutableBytes { space in
                     try unsafe file.read(into: UnsafeMutableRawBufferPointer(rebasing: space[count...]))
                 }
                 guard read > 0 else { break }
                 count += read
             }
-            return String(decoding: octets[..<count], as: UTF8.self)
+            return Array(octets[..<count])
         } catch {
             throw KernelError("open", error as? Errno ?? .ioError, path)
         }

@@ -81,9 +81,15 @@ extension Spec.Origin {
 
 extension Refusal {
     fileprivate static func unknown(_ name: String, near names: [String], in place: String) -> Refusal {
-        Refusal(
+        // What all variables begin with makes none of them more alike.
+        func distinctive(_ name: String) -> String {
+            let prefix = Setting.variablePrefix
+            return name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
+        }
+        let near = nearest(to: distinctive(name), among: names.map(distinctive))
+        let meant = names.first { distinctive($0) == near }.map { "did you mean \($0)? " }
+        return Refusal(
             couldNot: "read the settings", because: "no setting is called \"\(name)\" (in \(place))",
-            remedy: nearest(to: name, among: names).map { "did you mean \($0)? `forwarder print settings` lists all" },
-            exitCode: .usage)
+            remedy: (meant ?? "") + "`forwarder print settings` lists all", exitCode: .usage)
     }
 }

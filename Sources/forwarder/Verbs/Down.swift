@@ -5,7 +5,7 @@ struct Down: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Give the host back: remove what a node, running or dead, has put in place.")
 
-    @OptionGroup var options: SettingOptions<EverySetting>
+    @OptionGroup var options: SettingOptions<EndingANode>
 
     @OptionGroup var answer: AnswerOptions
 

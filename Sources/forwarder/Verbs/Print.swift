@@ -49,9 +49,9 @@ struct SettingsReport: Answer {
         return """
             # Settings
 
-            Each setting is a flag, an environment variable and a key of the YAML file that `--config` names. A flag wins
-            over a variable, a variable over the file, the file over the default. A dot in a key nests. A name that is
-            not listed here is refused.
+            Each setting is a flag of `forwarder run`, an environment variable and a key of the YAML file that `--config`
+            names. A flag wins over a variable, a variable over the file, the file over the default. A variable that
+            begins with `FORWARDER_`, or a key of the file, that is not listed here is refused.
 
             This page is what `forwarder print settings` prints.
 

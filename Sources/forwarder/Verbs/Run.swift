@@ -6,7 +6,7 @@ struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Forward, in the foreground, until SIGTERM.",
         discussion:
-            "An edge that is not there yet is waited for. Until both are there it forwards nothing, and keeps nobody else from it."
+            "An edge that is not there yet is waited for, one that comes back is taken up again. Until both are there nothing is forwarded, by nobody."
     )
 
     @OptionGroup var options: SettingOptions<EverySetting>
@@ -15,7 +15,7 @@ struct Run: ParsableCommand {
     var wait: UInt32?
 
     func run() throws {
-        var logger = Logger(label: "forwarder") { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "forwarder") { _ in LogLines() }
         logger.logLevel = try options.settings().log
         let node = try RunningNode(logger) { [options] () throws(Refusal) in try options.settings() }
         try node.run(patience: wait.map { .seconds($0) })

@@ -42,6 +42,7 @@ struct ControlServerTests {
         let second = try #require(refusal { try ControlServer(path: server.path) })
         #expect(second.exitCode == .unavailable)
         #expect(second.because == "another forwarder answers on \(server.path)")
+        #expect(second.remedy?.hasSuffix("forwarder status --control-socket \(server.path)") == true)
         #expect(try ControlClient.ask(.status, at: server.path) as StatusReport == Examples.status)
     }
 
@@ -85,7 +86,7 @@ struct ControlServerTests {
         #expect(mode(of: path) == nil)
         let refused = try #require(refusal { try ControlClient.ask(.status, at: path) as StatusReport })
         #expect(refused.exitCode == .unavailable)
-        #expect(refused.remedy == "start one: forwarder run")
+        #expect(refused.remedy == "start one: forwarder run --control-socket \(path)")
     }
 
     @Test("A socket to which nobody listens is nobody running")

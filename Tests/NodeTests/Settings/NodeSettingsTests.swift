@@ -84,12 +84,13 @@ struct NodeSettingsTests {
     }
 
     @Test(
-        "The nearest name is the one with the fewest edits",
+        "The nearest name is the one with the fewest edits, and none where nothing is near",
         arguments: [
-            ("flwos", "flows"), ("binding-ports", "binding_ports"), ("tail", "tailnet"), ("vpm", "vpn"), ("oi", "io"),
-            ("controlsocket", "control_socket"), ("logg", "log"),
-        ])
-    func nearestNames(given: String, expected: String) {
+            ("flwos", "flows"), ("binding-ports", "binding_ports"), ("tailent", "tailnet"), ("vpm", "vpn"), ("ip", nil),
+            ("controlsocket", "control_socket"), ("logg", "log"), ("mtu", nil), ("cap", nil), ("", nil), ("x", nil),
+            ("tunnel", nil), ("controls", nil),
+        ] as [(String, String?)])
+    func nearestNames(given: String, expected: String?) {
         #expect(nearest(to: given, among: Setting.catalogue.map(\.key)) == expected)
     }
 

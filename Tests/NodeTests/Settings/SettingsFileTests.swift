@@ -30,6 +30,7 @@ struct SettingsFileTests {
         arguments: [
             ("- flows\n- io", "not a map"), ("flows", "not a map"), ("flows: 1\nflows: 2", "flows more than once"),
             ("flows: [", "not YAML"), ("a: 1\n\tb: 2", "not YAML"), ("flows: 1\n---\nflows: 2", "not YAML"),
+            ("flows: \u{1}", "line 1, column 8"), ("io: poll\nlog: \"un", "line 2, column"),
             ("local: [[1, 2], 3]", "more than words"), ("? [a, b]\n: 1", "not a word"), ("flows: *none", "not YAML"),
         ])
     func refused(yaml: String, reason: String) throws {
@@ -37,6 +38,17 @@ struct SettingsFileTests {
         #expect(refused.exitCode == .usage)
         #expect(refused.couldNot.contains("f.yaml"))
         #expect(refused.because.contains(reason), "\(refused.because)")
+    }
+
+    @Test(
+        "What is not YAML is told by line and column, without what it says",
+        arguments: [
+            "io: poll\nlog: \"secret", "io: poll\nlog: [secret", "io: poll\nlog: secret: secret", "\nsecret\u{1}",
+        ])
+    func notQuoted(yaml: String) throws {
+        let refused = try #require(refusal { try SettingsFile(yaml: yaml, path: "f.yaml") })
+        #expect(refused.because.contains("not YAML: line "), "\(refused.because)")
+        #expect(!refused.because.contains("secret"), "\(refused.because)")
     }
 
     @Test("An empty value is refused by the setting that it should be of")
@@ -47,19 +59,38 @@ struct SettingsFileTests {
 
     @Test("A file that is not there, or no file, is refused with its path")
     func missing() throws {
-        for path in ["/nowhere/forwarder.yaml", "/tmp"] {
+        for path in ["/nowhere/forwarder.yaml", "/tmp", "/dev/zero"] {
             let refused = try #require(refusal { try SettingsFile(path: path) })
             #expect(refused.exitCode == .unavailable)
             #expect(refused.because.contains(path))
         }
     }
 
-    @Test("A file on disk is read whole")
+    @Test("A file on disk is read whole, and refused where that is more than 64 KiB")
     func onDisk() throws {
         let path = "/tmp/forwarder-test-\(UUID().uuidString).yaml"
-        try "# \(String(repeating: "x", count: 9_000))\nflows: 2048\n".write(
-            toFile: path, atomically: false, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: path) }
-        #expect(try NodeSettings(Spec(file: SettingsFile(path: path))).flows == 2_048)
+        let setting = "\nflows: 2048\n"
+        func write(octets: Int) throws {
+            try (String(repeating: "#", count: octets - setting.utf8.count) + setting).write(
+                toFile: path, atomically: false, encoding: .utf8)
+        }
+        for octets in [9_000, 65_536] {
+            try write(octets: octets)
+            #expect(try NodeSettings(Spec(file: SettingsFile(path: path))).flows == 2_048)
+        }
+        try write(octets: 65_537)
+        let refused = try #require(refusal { try SettingsFile(path: path) })
+        #expect(refused.exitCode == .usage)
+        #expect(refused.because.contains("65536 octets"), "\(refused.because)")
+    }
+
+    @Test("A pipe is refused at once, though nobody writes to it")
+    func pipe() throws {
+        let path = "/tmp/forwarder-test-\(UUID().uuidString).yaml"
+        try #require(unsafe mkfifo(path, 0o600) == 0)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let refused = try #require(refusal { try SettingsFile(path: path) })
+        #expect(refused.because == "\(path) is no regular file")
     }
 }

@@ -64,6 +64,12 @@ struct SpecTests {
         #expect(key.remedy?.contains("uplink?") == true)
     }
 
+    @Test("A name that resembles none is refused without a guess", arguments: ["FORWARDER_CAP", "FORWARDER_X"])
+    func strangeNames(name: String) throws {
+        let refused = try #require(refusal { try Spec(environment: [name: "1"]) })
+        #expect(refused.remedy == "`forwarder print settings` lists all")
+    }
+
     @Test("Variables of other programs are not ours to judge")
     func foreignVariables() throws {
         #expect(try Spec(environment: ["PATH": "/bin", "FORWARD": "1", "forwarder_io": "x"]) == Spec())
