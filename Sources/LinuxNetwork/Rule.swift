@@ -95,9 +95,9 @@ extension Rule.Action {
 }
 
 extension Rule: CustomStringConvertible {
-    /// As ip-rule(8) writes it.
+    /// As ip-rule(8) takes it.
     package var description: String {
-        var words = ["preference \(preference)"]
+        var words = [family == .v4 ? "ip rule" : "ip -6 rule", "preference \(preference)"]
         if let destination { words.append("to \(destination)") }
         if let incoming { words.append("iif \(incoming)") }
         switch action {

@@ -123,7 +123,7 @@ import Testing
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
         #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
         let down = try forwarder.ask(["down"])
-        #expect(down.components(separatedBy: "removed").count == 3, "\(down)")
+        #expect(down.components(separatedBy: "removed forwarder:").count == 3, "\(down)")
         for edge in ["tailscale0", "tun0"] {
             #expect(try lab.node.run(["tc", "qdisc", "show", "dev", edge]).contains("ingress"))
             #expect(!(try lab.node.run(["tc", "filter", "show", "dev", edge, "ingress"]).contains("forwarder")))

@@ -85,7 +85,7 @@ struct RuleTests {
                     try answer(command)
                 }
                 let query = "ip route get 198.51.100.7 from 10.9.0.2 iif left"
-                #expect(String(decoding: try answer("\(query) 2>&1 || true"), as: UTF8.self).contains("No route"))
+                #expect(String(decoding: try answer("\(query) 2>&1 || true"), as: UTF8.self).contains("unreachable"))
                 try answer("ip rule del preference 90")
                 #expect(
                     String(decoding: try answer(query), as: UTF8.self).contains("right"), "the control: without the rule there is a way")

@@ -166,7 +166,7 @@ extension Plan.Step {
 extension Plan.Step: CustomStringConvertible {
     var description: String {
         switch self {
-        case .rule(let rule): "\(rule.family == .v4 ? "IPv4" : "IPv6") rule: \(rule)"
+        case .rule(let rule): "\(rule)"
         case .program(let program, let name): "eBPF program \(Attachment.filter(program).name) at ingress of \(name)"
         case .port(let side): "tun device \(side.portName): MTU \(Self.mtu), queue \(Self.queueLength), no addresses, up"
         }
