@@ -33,7 +33,7 @@ import Testing
             #expect(held.goesOn())
         }
         withExtendedLifetime(echo) {}
-        #expect(forwarder.child.standardError.components(separatedBy: "waiting for tun0").count == 4)
+        #expect(forwarder.child.standardError.components(separatedBy: " forwarding ").count == 5)
     }
 
     @Test("another exit address ends the flows of the old one, and new ones leave by the new")
@@ -110,6 +110,23 @@ import Testing
             let rules = try lab.node.run(["ip", "rule"]) + lab.node.run(["ip", "-6", "rule"])
             #expect(rules.components(separatedBy: "iif tailscale0 unreachable").count == 3, "\(change)")
         }
+    }
+
+    @Test("a dry run tells the plan, first what closes, and changes nothing")
+    func dryRun() throws {
+        _ = try forwarder.ask(["down"])
+        let before = try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"])
+        let plan = try forwarder.ask(["run", "--dry-run", "--local", "192.168.7.0/24"])
+        let lines = plan.split(separator: "\n").map(String.init)
+        #expect(lines.count == 9 && lines.allSatisfy { $0.hasPrefix("to do") }, "\(plan)")
+        #expect(lines.first?.contains("iif tailscale0 unreachable") == true)
+        #expect(plan.contains("to 192.168.7.0/24 iif tailscale0 lookup 254"))
+        #expect(try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"]) == before)
+
+        let running = try ForwarderProcess(Binary.path.path, on: lab)
+        let again = try forwarder.ask(["run", "--dry-run", "--json"])
+        #expect(again.contains(#""holds":true"#) && again.contains("forwarder.plan/1"), "\(again)")
+        withExtendedLifetime(running) {}
     }
 
     @Test("a port that somebody deletes ends the node with a sentence, closed")

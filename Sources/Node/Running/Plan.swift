@@ -45,9 +45,16 @@ struct Plan: Sendable {
     private init(_ steps: [Step]) { self.steps = steps }
 
     /// The same, attached to the edges that are there.
-    func attached(to edges: Edges) -> Plan {
-        let programs = [(Steering.Program.tailnetIngress, edges.tailnet), (.vpnIngress, edges.vpn)]
-        return Plan(steps + programs.compactMap { program, link in link.map { .program(program, on: $0.name) } })
+    func attached(to edges: Edges) -> Plan { attached(edges.tailnet?.name, edges.vpn?.name) }
+
+    /// The same, attached to both edges, also to those that are still to come.
+    func attached(to edges: Edges, of settings: NodeSettings) -> Plan {
+        attached(edges.tailnet?.name ?? settings.tailnet, edges.vpn?.name ?? settings.vpn)
+    }
+
+    private func attached(_ tailnet: String?, _ vpn: String?) -> Plan {
+        let programs = [(Steering.Program.tailnetIngress, tailnet), (.vpnIngress, vpn)]
+        return Plan(steps + programs.compactMap { program, name in name.map { .program(program, on: $0) } })
     }
 
     /// Makes every step hold that does not, and ends rules of ours that are no longer meant.

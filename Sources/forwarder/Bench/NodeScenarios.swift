@@ -10,21 +10,48 @@ extension Scenario {
     static let start = Scenario(
         name: "start", unit: "ms", better: .lower, lab: .plain, variants: [.uring, .poll]
     ) { lab, variant, _ throws(LabFailure) in
-        // Pings before anybody forwards, each with the time of its answer.
-        let pings = try lab.client.start(
-            ["ping", "-D", "-n", "-i", "0.002", "-c", "4000", lab.internetAddress.v4])
-        usleep(100_000)
-        let started = Date().timeIntervalSince1970
+        var started = 0.0
+        var forwarder: ForwarderProcess?
+        let first = try firstAnswer(on: lab) { () throws(LabFailure) in
+            started = Date().timeIntervalSince1970
+            forwarder = try ForwarderProcess(on: lab, ["--io", variant.rawValue])
+        }
+        try forwarder?.giveBack()
+        return Variant.Sample(value: (first - started) * 1000, processorSeconds: nil)
+    }
+
+    /// From the return of a VPN's interface, with its addresses and routes, to the answer of the first ping.
+    static let interfaceBack = Scenario(
+        name: "interface_back", unit: "ms", better: .lower, lab: .plain, variants: [.uring, .poll]
+    ) { lab, variant, _ throws(LabFailure) in
+        guard let lab = lab as? PlainLab else { return Variant.Sample(value: .nan, processorSeconds: nil) }
         let forwarder = try ForwarderProcess(on: lab, ["--io", variant.rawValue])
-        usleep(100_000)
-        let times = pings.standardOutput.split(separator: "[").dropFirst().compactMap {
-            $0.split(separator: "]").first.flatMap { Double($0) }
+        try lab.node.ip("link delete \(lab.vpnEdge)")
+        var back = 0.0
+        let first = try firstAnswer(on: lab) { () throws(LabFailure) in
+            try lab.makeVPNEdge(lab.exitAddress)
+            back = Date().timeIntervalSince1970
         }
         try forwarder.giveBack()
-        guard let first = times.first else {
-            throw LabFailure(couldNot: "time the first packet", because: "no ping was answered")
+        return Variant.Sample(value: max(0, first - back) * 1000, processorSeconds: nil)
+    }
+
+    /// When the first of many pings is answered, which begin before `change`: seconds since 1970.
+    private static func firstAnswer(
+        on lab: any Lab, after change: () throws(LabFailure) -> Void
+    ) throws(LabFailure) -> Double {
+        let pings = try lab.client.start(["ping", "-D", "-n", "-i", "0.002", "-c", "4000", lab.internetAddress.v4])
+        usleep(100_000)
+        try change()
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(5)
+        while clock.now < deadline {
+            // "[1700000000.123456] 64 bytes from 203.0.113.10: icmp_seq=7 ttl=63 time=0.1 ms"
+            let answer = pings.standardOutput.split(separator: "\n").first { $0.contains(" bytes from ") }
+            if let time = answer?.dropFirst().prefix(while: { $0 != "]" }), let time = Double(time) { return time }
+            usleep(10_000)
         }
-        return Variant.Sample(value: (first - started) * 1000, processorSeconds: nil)
+        throw LabFailure(couldNot: "time the first packet", because: "no ping was answered")
     }
 
     /// Memory with the default table full of live flows and every buffer used once.

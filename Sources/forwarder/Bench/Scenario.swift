@@ -14,7 +14,7 @@ struct Scenario: Sendable {
     /// Takes so many seconds on a lab in which nobody forwards, before and after.
     let measure: @Sendable (_ lab: any Lab, _ variant: Variant, _ seconds: Int) throws(LabFailure) -> Variant.Sample
 
-    static let all = [tcpBulk, tcpWireGuard, start, residentMemory, idle]
+    static let all = [tcpBulk, tcpWireGuard, start, interfaceBack, residentMemory, idle]
 }
 
 /// Who forwards while something is measured. The raw values are the names in `bench --json`.

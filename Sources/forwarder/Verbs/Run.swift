@@ -14,10 +14,23 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("Give up after so long without both edges (default: never).", valueName: "seconds"))
     var wait: UInt32?
 
+    @Flag(help: "Change nothing: tell what would be changed on the host, in order.")
+    var dryRun = false
+
+    @OptionGroup var answer: AnswerOptions
+
     func run() throws {
+        if dryRun { return try Output.answer(PlanReport(options.settings()), in: answer.form) }
         var logger = Logger(label: "forwarder") { _ in LogLines() }
         logger.logLevel = try options.settings().log
         let node = try RunningNode(logger) { [options] () throws(Refusal) in try options.settings() }
         try node.run(patience: wait.map { .seconds($0) })
+    }
+}
+
+extension PlanReport: Answer {
+    var text: String {
+        let steps = textTable(steps.map { [$0.holds ? "holds" : "to do", $0.step] })
+        return steps + (waitingFor.isEmpty ? "" : "and would wait for \(waitingFor.joined(separator: ", "))\n")
     }
 }
