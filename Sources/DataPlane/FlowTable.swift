@@ -144,6 +144,16 @@ package struct FlowTable: ~Copyable, Sendable {
 
     @inline(always) private func isLive(_ slot: Int) -> Bool { entries[slot].firstEgress != 0 }
 
+    /// The next slot with a live flow, from `slot` on.
+    package func nextLive(from slot: Int) -> Int? {
+        var slot = slot
+        while slot < watermark {
+            if isLive(slot) { return slot }
+            slot += 1
+        }
+        return nil
+    }
+
     /// The flows in a run of slots, for whoever shows them; what lies outside the table is nobody.
     package func flows(in slots: Range<Int>) -> [Flow] {
         slots.clamped(to: 0..<watermark).compactMap { isLive($0) ? entries[$0] : nil }

@@ -6,6 +6,8 @@ package import LinuxSystem
 package struct Link: Hashable, Sendable {
     package let index: Int32
     package let name: String
+    /// Octets of the longest IP packet that it takes.
+    package let mtu: UInt32
     /// Administratively up; says nothing of a carrier.
     package let isUp: Bool
     package let isLoopback: Bool
@@ -20,6 +22,7 @@ package struct Link: Hashable, Sendable {
         guard let name = attributes.text(IFLA_IFNAME) else { return nil }
         index = header.ifi_index
         self.name = name
+        mtu = attributes.integer(IFLA_MTU) ?? 0
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK) != 0
         isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER

@@ -8,9 +8,11 @@ package struct Edges: Sendable {
     package let tailnet: Link
     package let vpn: Link
     package let uplink: Link?
-    /// The addresses of the vpn edge that clients leave by.
-    package let exits: ExitAddresses
-    /// The node's own addresses on the tailnet.
+    /// What the loop is to know of the tailnet edge: it answers clients from these addresses.
+    package let inside: Interface
+    /// And of the vpn edge: clients leave by these addresses.
+    package let outside: Interface
+    /// All of the node's own addresses on the tailnet.
     package let nodeAddresses: [IPAddress]
 }
 
@@ -49,7 +51,6 @@ extension Edges {
 
         let addresses = try netlink.addresses(of: vpn)
             .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }.map(\.address)
-        let exits = ExitAddresses(v4: addresses.first { $0.isV4 }, v6: addresses.first { !$0.isV4 })
         // Without the node's own addresses its own traffic would count as exit traffic.
         let own = try netlink.addresses(of: tailnet).filter { $0.scope == .global }.map(\.address)
         for (name, isBare) in [(tailnet.name, own.isEmpty), (vpn.name, addresses.isEmpty)] where isBare {
@@ -58,7 +59,8 @@ extension Edges {
         guard missing.isEmpty else { return .failure(MissingEdges(all: missing)) }
         return .success(
             Edges(
-                tailnet: tailnet, vpn: vpn, uplink: try uplink(settings, netlink), exits: exits,
+                tailnet: tailnet, vpn: vpn, uplink: try uplink(settings, netlink),
+                inside: Interface(tailnet, own), outside: Interface(vpn, addresses),
                 nodeAddresses: try netlink.addresses(of: tailnet).map(\.address)))
     }
 
@@ -68,5 +70,12 @@ extension Edges {
             if let route = try netlink.defaultRoute(family) { return try netlink.link(index: route.interfaceIndex) }
         }
         return nil
+    }
+}
+
+extension Interface {
+    /// A link as a router uses it: the first of its addresses of each family.
+    fileprivate init(_ link: Link, _ addresses: [IPAddress]) {
+        self.init(v4: addresses.first { $0.isV4 }, v6: addresses.first { !$0.isV4 }, mtu: Int(link.mtu))
     }
 }

@@ -47,8 +47,8 @@ final class Session: Sendable {
             Ways(
                 tailnet: Ways.Edge(index: edges.tailnet.index, isEthernet: edges.tailnet.isEthernet),
                 vpn: Ways.Edge(index: edges.vpn.index, isEthernet: edges.vpn.isEthernet),
-                insidePort: portLinks.inside, outsidePort: portLinks.outside, exitIPv4: edges.exits.v4,
-                exitIPv6: edges.exits.v6))
+                insidePort: portLinks.inside, outsidePort: portLinks.outside, exitIPv4: edges.outside.v4,
+                exitIPv6: edges.outside.v6))
         let attachment = try Self.attachment(to: edges, steering, netlink)
         do throws(KernelError) {
             try attachment.execute(netlink)
@@ -194,7 +194,7 @@ extension Session {
         bindings.hold(.udp, ports: held.udp)
         return NAT(
             flows: try FlowTable(capacity: settings.flows, seed: seed, now: LoopClock().seconds), bindings: bindings,
-            fragments: try FragmentTable(seed: seed), exits: edges.exits)
+            fragments: try FragmentTable(seed: seed), inside: edges.inside, outside: edges.outside)
     }
 }
 
