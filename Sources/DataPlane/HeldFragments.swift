@@ -42,12 +42,16 @@ package struct HeldFragments: ~Copyable {
         let length = VirtioNetHeader.size + packet.byteCount
         places[chosen] = Place(key: key, since: now, length: Int32(length), side: side)
         var copy = memory.octets(chosen * Self.stride..<chosen * Self.stride + length)
+        Self.write(packet, into: &copy)
+        count += 1 - gone
+        return gone
+    }
+
+    private static func write(_ packet: RawSpan, into copy: inout MutableRawSpan) {
         VirtioNetHeader().write(into: &copy)
         for offset in 0..<packet.byteCount {
             copy.store(packet.octet(at: offset), at: VirtioNetHeader.size + offset)
         }
-        count += 1 - gone
-        return gone
     }
 
     /// The place of the next fragment of a datagram, the oldest of them first.

@@ -145,8 +145,15 @@ struct Status: Decodable {
     struct Forwarded: Decodable {
         let egress: Traffic
         let ingress: Traffic
+        let hairpin: Traffic
+    }
+
+    struct Errors: Decodable {
+        let sent: [String: UInt64]
+        let suppressed: UInt64
     }
 
     let forwarded: Forwarded
+    let errors: Errors
     let drops: [String: UInt64]
 }
