@@ -33,8 +33,9 @@ package struct HeldFragments: ~Copyable {
 
     /// Keeps a copy of a fragment.
     ///
+    /// - Parameter packet: only read; a span that is borrowed for its octets would be put on the heap (Swift 6.3).
     /// - Returns: how many of those held before it had to go; nothing when it is too long to be held.
-    mutating func hold(_ packet: RawSpan, _ key: FragmentTable.Key, from side: Side, now: UInt32) -> Int? {
+    mutating func hold(_ packet: inout MutableRawSpan, _ key: FragmentTable.Key, from side: Side, now: UInt32) -> Int? {
         guard packet.byteCount <= Self.longest else { return nil }
         var chosen = 0
         for place in 0..<places.count where places[place].since < places[chosen].since { chosen = place }
@@ -42,7 +43,7 @@ package struct HeldFragments: ~Copyable {
         let length = VirtioNetHeader.size + packet.byteCount
         places[chosen] = Place(key: key, since: now, length: Int32(length), side: side)
         var copy = memory.octets(chosen * Self.stride..<chosen * Self.stride + length)
-        Self.write(packet, into: &copy)
+        Self.write(packet.bytes, into: &copy)
         count += 1 - gone
         return gone
     }

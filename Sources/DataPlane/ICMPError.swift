@@ -103,13 +103,13 @@ package enum ICMPError: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         }
     }
 
-    /// Precedence 6 as RFC 1812 section 4.3.2.5 asks for, and the rest of the sender's class of service, as the kernel does.
-    /// It is never fragmented, so its identification means nothing (RFC 6864).
+    /// Precedence 6, and the rest of the sender's type of service (RFC 1812 section 4.3.2.5), as the kernel does. It is never
+    /// fragmented, so its identification means nothing (RFC 6864).
     private static func writeV4(
         _ error: inout MutableRawSpan, _ typeOfService: UInt8, from source: IPAddress, to destination: IPAddress
     ) {
         error.store(0x45 as UInt8, at: 0)
-        error.store(typeOfService & 0xfc | 0xc0, at: IPv4Header.Field.typeOfService)
+        error.store(typeOfService & 0x1c | 0xc0, at: IPv4Header.Field.typeOfService)
         error.store(UInt16(error.byteCount), at: IPv4Header.Field.totalLength)
         error.store(0x0000_4000 as UInt32, at: 4)
         error.store(hopLimit, at: IPv4Header.Field.timeToLive)

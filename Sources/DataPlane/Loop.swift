@@ -279,10 +279,10 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     }
 
     private mutating func hold(_ frame: borrowing Frame, _ row: Row) -> Bool {
-        let octets = io.octets(of: frame)
-        let packet = octets.bytes.extracting(VirtioNetHeader.size..<row.length)
+        var octets = io.octets(of: frame)
+        var packet = octets._mutatingExtracting(VirtioNetHeader.size..<frame.length)
         let key = FragmentTable.Key(row.summary)
-        guard let gone = held.hold(packet, key, from: row.side, now: clock.seconds) else { return false }
+        guard let gone = held.hold(&packet, key, from: row.side, now: clock.seconds) else { return false }
         statistics.drop(.refused(.heldFragmentExpired), count: gone)
         return true
     }

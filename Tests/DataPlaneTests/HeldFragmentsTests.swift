@@ -24,8 +24,16 @@ import Testing
     private static func hold(
         _ identification: UInt16, in held: inout HeldFragments, now: UInt32
     ) throws -> Int? {
-        let octets = piece(identification)
-        return held.hold(unsafe octets.span.bytes, try key(identification), from: .inside, now: now)
+        try hold(piece(identification), try key(identification), in: &held, now: now)
+    }
+
+    private static func hold(
+        _ octets: [UInt8], _ key: FragmentTable.Key, in held: inout HeldFragments, now: UInt32
+    ) throws -> Int? {
+        var octets = octets
+        var span = octets.mutableSpan
+        var packet = unsafe span.mutableBytes
+        return held.hold(&packet, key, from: .inside, now: now)
     }
 
     @Test func `fragments of one datagram come back in the order of their seconds, and only these`() throws {
@@ -67,7 +75,7 @@ import Testing
         let second = held.next(of: try Self.key(1), from: .inside)
         #expect(gone == 1 && oldest == nil && second != nil)
         let long = [UInt8](repeating: 0, count: 2049)
-        let refused = held.hold(unsafe long.span.bytes, try Self.key(1), from: .inside, now: 200)
+        let refused = try Self.hold(long, Self.key(1), in: &held, now: 200)
         let left = held.count
         #expect(refused == nil && left == 64)
     }

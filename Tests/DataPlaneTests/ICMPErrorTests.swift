@@ -75,7 +75,7 @@ import Testing
                 wires.inside.send(sent.octets)
                 let expected = TestPacket.error(
                     isV4 ? (11, 0) : (3, 0), from: ends.node, to: Array(client), quoting: sent.octets,
-                    typeOfService: 0xb8)
+                    typeOfService: 0x18)
                 #expect(wires.inside.receive() == expected, "\(size)")
                 #expect(expected.count <= (isV4 ? 576 : 1280))
             }
