@@ -46,7 +46,7 @@ enum {
 };
 
 /* Every verdict, each a counter of packets (a super-packet is one), as what becomes of such a packet: it passes, or it is
-   a drop. "to_host" leaves a packet to the namespace's own stack. */
+   a drop. "to_host" leaves a packet to the namespace's own stack, "to_both" does so too and gives us a copy. */
 #define STEERING_VERDICTS(pass, drop) \
     pass(tailnet_to_port)             \
     pass(tailnet_to_host)             \
@@ -54,6 +54,7 @@ enum {
     drop(tailnet_malformed)           \
     pass(vpn_to_port)                 \
     pass(vpn_to_host)                 \
+    pass(vpn_to_both)                 \
     drop(vpn_closed)                  \
     pass(inside_to_edge)              \
     drop(inside_closed)               \

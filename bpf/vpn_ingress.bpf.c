@@ -156,7 +156,7 @@ static __always_inline struct fragment_key fragment_key(const struct datagram *d
         .source = datagram->source, .id = datagram->fragment_id, .protocol = is_ipv4 ? datagram->protocol : 0 };
 }
 
-/* A fragment goes where its first one went; one that overtook it goes to the host. */
+/* A fragment goes where its first one went. */
 static __always_inline bool follows_ours(const struct datagram *datagram)
 {
     struct fragment_key key = fragment_key(datagram);
@@ -184,6 +184,20 @@ static __always_inline bool is_ours(struct __sk_buff *skb, const struct datagram
     return true;
 }
 
+/*
+ * Whose a fragment is that overtook its first one nobody can say yet. The host gets it, and so do we: its stack and
+ * userspace both hold it for the first one, which comes to one of them only, and the other's copy is never claimed.
+ */
+static __always_inline int share(struct __sk_buff *skb)
+{
+    __u32 port = ways.outside_port;
+
+    if (!port)
+        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+    bpf_clone_redirect(skb, port, 0);
+    return conclude(verdict_vpn_to_both, TC_ACT_OK);
+}
+
 SEC("tc")
 int vpn_ingress(struct __sk_buff *skb)
 {
@@ -195,7 +209,7 @@ int vpn_ingress(struct __sk_buff *skb)
         && !same_address(&datagram.destination, &ways.exit_ipv6))
         return conclude(verdict_vpn_to_host, TC_ACT_OK);
     if (!is_ours(skb, &datagram))
-        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+        return is_later_fragment(&datagram) ? share(skb) : conclude(verdict_vpn_to_host, TC_ACT_OK);
 
     __u32 port = ways.outside_port;
     if (!port)

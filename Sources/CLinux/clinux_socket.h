@@ -120,6 +120,23 @@ static inline ssize_t clinux_socket_echo_datagram(int fd, void *buffer, size_t c
     return sendto(fd, buffer, (size_t)count, MSG_DONTWAIT, (struct sockaddr *)&endpoint, length) < 0 ? -errno : count;
 }
 
+/* One datagram from an unconnected socket. */
+static inline ssize_t clinux_socket_send_to(int fd, const char *address, uint16_t port, const void *octets, size_t count) {
+    struct sockaddr_storage endpoint;
+    socklen_t length = clinux_endpoint_parse(address, port, &endpoint);
+    if (length == 0) return -EINVAL;
+    ssize_t sent = sendto(fd, octets, count, 0, (struct sockaddr *)&endpoint, length);
+    return sent < 0 ? -errno : sent;
+}
+
+/* For IP packets that bring their own header, which the kernel sends as they are (raw(7), IPPROTO_RAW). */
+static inline int clinux_socket_raw(const char *address) {
+    struct sockaddr_storage endpoint;
+    if (clinux_endpoint_parse(address, 0, &endpoint) == 0) return -EINVAL;
+    int fd = socket(endpoint.ss_family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+    return fd < 0 ? -errno : fd;
+}
+
 /* Sees every packet of an interface, both ways, from the network header on (packet(7), SOCK_DGRAM). */
 static inline int clinux_socket_watch(const char *interface) {
     int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0), room = 64 << 20;

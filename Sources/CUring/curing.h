@@ -119,6 +119,9 @@ static inline bool curing_write(struct io_uring *ring, int fd, const void *octet
     return true;
 }
 
+/* Submits what is queued and waits for nothing. */
+static inline void curing_flush(struct io_uring *ring) { io_uring_submit(ring); }
+
 /* Submits and waits for one completion, at most `milliseconds`. 0 when the time has passed or a signal came. */
 static inline int curing_submit_and_wait(struct io_uring *ring, int64_t milliseconds)
 {

@@ -94,6 +94,12 @@ package struct Bindings: ~Copyable, Sendable {
         for place in 0..<exhausted.count { exhausted[place] = 0 }
     }
 
+    /// Whether some flow borrows this port now.
+    package func isLent(_ transport: Transport, port: UInt16) -> Bool {
+        guard let row = userRow(transport), range.contains(port) else { return false }
+        return users[row * count + Int(port - range.lowerBound)] > 0
+    }
+
     // MARK: Lending
 
     /// Finds a port for a new flow and counts the flow as its user.

@@ -28,6 +28,10 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
         case badSuperPacket
         /// The kernel did not take the packet from us.
         case writeRefused
+        /// Longer than the next hop takes, and not to be cut.
+        case packetTooBig
+        /// A later fragment that was held for its first, which did not come.
+        case heldFragmentExpired
 
         package var name: StaticString {
             switch self {
@@ -41,6 +45,20 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
             case .unknownFragment: "unknown_fragment"
             case .badSuperPacket: "bad_super_packet"
             case .writeRefused: "write_refused"
+            case .packetTooBig: "packet_too_big"
+            case .heldFragmentExpired: "held_fragment_expired"
+            }
+        }
+
+        /// What the sender is to know of it. Nothing where it did wrong, and never that a flow is not there: strangers would
+        /// learn which are.
+        var answer: ICMPError? {
+            switch self {
+            case .hopLimitExceeded: .timeExceeded
+            case .noExitAddress: .noRoute
+            case .flowTableFull, .bindingsExhausted: .hostUnreachable
+            case .packetTooBig: .packetTooBig
+            default: nil
             }
         }
     }
@@ -53,6 +71,14 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
         switch self {
         case .malformed(let error): error.name
         case .refused(let rule): rule.name
+        }
+    }
+
+    /// The error that this reason deserves.
+    var answer: ICMPError? {
+        switch self {
+        case .malformed: nil
+        case .refused(let rule): rule.answer
         }
     }
 

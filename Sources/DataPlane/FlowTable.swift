@@ -142,9 +142,17 @@ package struct FlowTable: ~Copyable, Sendable {
         return found?.slot
     }
 
-    package var slotsEverUsed: Range<Int> { 0..<watermark }
+    @inline(always) private func isLive(_ slot: Int) -> Bool { entries[slot].firstEgress != 0 }
 
-    @inline(always) package func isLive(_ slot: Int) -> Bool { entries[slot].firstEgress != 0 }
+    /// The next slot with a live flow, from `slot` on.
+    package func nextLive(from slot: Int) -> Int? {
+        var slot = slot
+        while slot < watermark {
+            if isLive(slot) { return slot }
+            slot += 1
+        }
+        return nil
+    }
 
     /// The flows in a run of slots, for whoever shows them; what lies outside the table is nobody.
     package func flows(in slots: Range<Int>) -> [Flow] {

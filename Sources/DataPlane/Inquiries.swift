@@ -74,6 +74,10 @@ private final class Reply<Answer: Sendable>: Sendable {
 package struct Snapshot: Sendable {
     package let statistics: Statistics
     package let flowsLive: Int
+    /// Flows that ended with the exit address by which they left.
+    package let flowsFlushed: UInt64
+    /// Later fragments that wait for their first one: neither forwarded nor dropped yet.
+    package let fragmentsHeld: Int
     package let flowsCapacity: Int
     package let bindingsInUse: Int
     package let offloads: (inside: Port.Offloads, outside: Port.Offloads)

@@ -15,7 +15,10 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         var side: Side
         var checksum: PendingChecksum
         var isSuperPacket: Bool
+        /// Of the frame: the virtio header and the packet.
         var length: Int
+        /// Of the packet, or of each but the last that a super-packet stands for.
+        var wireLength: Int
         var hash: UInt64
         var summary: PacketSummary
     }
@@ -33,6 +36,11 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     private var rows: Slab<Row>
     private var rowCount = 0
     private var segmentation: Segmentation
+    private var fragmentation: Fragmentation
+    private var held: HeldFragments
+    private var limiter: ErrorLimiter
+    /// What each slot's frame was last written as.
+    private var errands: Slab<Errand>
     package private(set) var statistics = Statistics()
     private var clock: LoopClock
     private let inquiries: Inquiries
@@ -44,8 +52,16 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     ) throws(KernelError) {
         let rows = try Slab<Row>(count: Self.batchRows)
         let segmentation = try Segmentation()
+        let fragmentation = try Fragmentation()
+        let held = try HeldFragments()
+        let limiter = try ErrorLimiter()
+        let errands = try Slab<Errand>(count: Int(UInt16.max) + 1)
         self.rows = rows
         self.segmentation = segmentation
+        self.fragmentation = fragmentation
+        self.held = held
+        self.limiter = limiter
+        self.errands = errands
         self.io = io
         self.inside = inside
         self.outside = outside
@@ -70,6 +86,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             }
             while let refused = io.nextRefused() { try retry(refused) }
             isDone = nat.expire(now: clock.seconds, budget: 256, &statistics)
+            statistics.drop(.refused(.heldFragmentExpired), count: held.expire(now: clock.seconds))
             if inquiries.isWaiting { inquiries.answer(&nat, snapshot()) }
         }
     }
@@ -107,12 +124,14 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         } catch {
             throw .malformed(error)
         }
+        var wireLength = summary.totalLength
         if header.gsoType != .none {
             // The kernel puts as much of a write into an skb's head as this says; too much costs it a large allocation.
             header.headerLength = UInt16(
                 try header.superPacketHeaderLength(
                     octets.bytes.extracting(droppingFirst: VirtioNetHeader.size), summary))
             header.write(into: &octets)
+            wireLength = min(wireLength, Int(header.headerLength) &+ Int(header.gsoSize))
         }
         let isPartial =
             header.flags.contains(.needsChecksum) && Int(header.checksumStart) == summary.transportOffset
@@ -120,7 +139,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         return Row(
             slot: frame.slot, side: side, checksum: isPartial ? .partial : .complete,
             isSuperPacket: header.gsoType != .none, length: VirtioNetHeader.size + summary.totalLength,
-            hash: nat.flows.hash(key), summary: summary)
+            wireLength: wireLength, hash: nat.flows.hash(key), summary: summary)
     }
 
     private func prefetch() {
@@ -145,28 +164,184 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     @inline(always)
     private mutating func forward(_ row: Row) {
         let frame = Frame(slot: row.slot, length: row.length)
+        let passage: Passage
         do throws(DropReason) {
-            try translate(row, frame)
-            let direction: Direction = row.side == .inside ? .egress : .ingress
-            statistics.forward(direction, bytes: row.summary.totalLength, isSuperPacket: row.isSuperPacket)
-            io.transmit(frame, to: row.side.opposite)
+            passage = try translate(frame, row)
         } catch {
-            statistics.drop(error)
-            io.recycle(frame)
+            return refuse(frame, row, error)
         }
+        switch passage {
+        case .whole: transmit(frame, row, to: row.side.opposite, as: row.side == .inside ? .egress : .ingress)
+        case .back: transmit(frame, row, to: .inside, as: .hairpin)
+        case .inFragments: transmitInFragments(frame, row)
+        }
+        if row.summary.fragment == .first, held.count > 0 { release(heldFor: row) }
     }
 
     @inline(always)
-    private mutating func translate(_ row: Row, _ frame: borrowing Frame) throws(DropReason) {
+    private mutating func translate(_ frame: borrowing Frame, _ row: Row) throws(DropReason) -> Passage {
         var octets = io.octets(of: frame)
         var packet = octets._mutatingExtracting(VirtioNetHeader.size..<frame.length)
+        return try Self.translate(&packet, row, &nat, now: clock.seconds, &statistics)
+    }
+
+    @inline(always)
+    private static func translate(
+        _ packet: inout MutableRawSpan, _ row: Row, _ nat: inout NAT, now: UInt32, _ statistics: inout Statistics
+    ) throws(DropReason) -> Passage {
         switch row.side {
         case .inside:
-            try nat.egress(
-                &packet, row.summary, hash: row.hash, checksum: row.checksum, now: clock.seconds, &statistics)
+            let passage = try nat.egress(
+                &packet, row.summary, wireLength: row.wireLength, hash: row.hash, checksum: row.checksum, now: now,
+                &statistics)
+            if passage == .back { try turn(&packet, row, &nat, now: now) }
+            return passage
         case .outside:
-            try nat.ingress(&packet, row.summary, hash: row.hash, checksum: row.checksum, now: clock.seconds)
+            return try nat.ingress(
+                &packet, row.summary, wireLength: row.wireLength, hash: row.hash, checksum: row.checksum, now: now)
         }
+    }
+
+    /// What one client sent to another's port, and already bears the exit address, arrives as if from outside.
+    @inline(never)
+    private static func turn(
+        _ packet: inout MutableRawSpan, _ row: Row, _ nat: inout NAT, now: UInt32
+    ) throws(DropReason) {
+        let summary: PacketSummary
+        do throws(ParseError) { summary = try PacketSummary(parsing: packet.bytes) } catch { throw .malformed(error) }
+        let hash = nat.flows.hash(.inbound(summary))
+        _ = try nat.ingress(
+            &packet, summary, wireLength: row.wireLength, hash: hash, checksum: row.checksum, now: now)
+    }
+
+    @inline(always)
+    private mutating func transmit(_ frame: consuming Frame, _ row: Row, to side: Side, as errand: Errand) {
+        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: row.isSuperPacket)
+        errands[Int(frame.slot)] = errand
+        io.transmit(frame, to: side)
+    }
+
+    // MARK: What is not forwarded
+
+    /// Drops a packet and tells its sender, where it deserves that; a fragment whose first has not come yet is held.
+    @inline(never)
+    private mutating func refuse(_ frame: consuming Frame, _ row: Row, _ reason: DropReason) {
+        if case .refused(.unknownFragment) = reason, hold(frame, row) { return io.recycle(frame) }
+        statistics.drop(reason)
+        guard let error = reason.answer else { return io.recycle(frame) }
+        let summary = row.summary
+        let source = nat.interface(row.side).address(isV4: summary.isV4)
+        guard ICMPError.mayAnswer(summary), source != .unspecified else { return io.recycle(frame) }
+        let destination = FlowKey(
+            local: summary.source, remote: .unspecified, localPort: 0, remotePort: 0, transport: .other)
+        guard limiter.admit(error, toHash: nat.flows.hash(destination), now: clock.nanoseconds) else {
+            statistics.errorsSuppressed &+= 1
+            return io.recycle(frame)
+        }
+        // The error may be longer than the packet; a slot has room for both.
+        let length = ICMPError.length(about: row.wireLength, isV4: summary.isV4)
+        var answer = Frame(slot: frame.surrender(), length: max(row.length, VirtioNetHeader.size + length))
+        var octets = io.octets(of: answer)
+        error.build(
+            in: &octets, about: summary, wireLength: row.wireLength, from: source,
+            mtu: nat.nextHopMTU(of: summary, from: row.side))
+        answer.length = VirtioNetHeader.size + length
+        transmit(answer, row, to: row.side, as: .error(error))
+    }
+
+    // MARK: Fragments
+
+    /// Cuts a packet that was rewritten. The pieces are written past the queue, hence after what is in it.
+    @inline(never)
+    private mutating func transmitInFragments(_ frame: consuming Frame, _ row: Row) {
+        io.flush()
+        let port = descriptor(row.side.opposite)
+        var octets = io.octets(of: frame)
+        var packet = octets._mutatingExtracting(VirtioNetHeader.size..<frame.length)
+        do throws(DropReason) {
+            try fragmentation.write(
+                &packet, row.summary, mtu: nat.interface(row.side.opposite).mtu, checksum: row.checksum, to: port)
+            countFragmented(row)
+        } catch {
+            statistics.drop(error)
+        }
+        io.recycle(frame)
+    }
+
+    private mutating func countFragmented(_ row: Row) {
+        statistics.packetsFragmented &+= 1
+        let errand: Errand = row.side == .inside ? .egress : .ingress
+        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: false)
+    }
+
+    private func descriptor(_ side: Side) -> CInt {
+        side == .inside ? inside.descriptor.raw : outside.descriptor.raw
+    }
+
+    private mutating func hold(_ frame: borrowing Frame, _ row: Row) -> Bool {
+        var octets = io.octets(of: frame)
+        var packet = octets._mutatingExtracting(VirtioNetHeader.size..<frame.length)
+        let key = FragmentTable.Key(row.summary)
+        guard let gone = held.hold(&packet, key, from: row.side, now: clock.seconds) else { return false }
+        statistics.drop(.refused(.heldFragmentExpired), count: gone)
+        return true
+    }
+
+    /// Sends what waited for a first fragment that has just passed.
+    @inline(never)
+    private mutating func release(heldFor first: Row) {
+        let key = FragmentTable.Key(first.summary)
+        while let place = held.next(of: key, from: first.side) {
+            io.flush()
+            do throws(DropReason) { try release(place, from: first.side) } catch { statistics.drop(error) }
+            held.free(place)
+        }
+    }
+
+    private mutating func release(_ place: Int, from side: Side) throws(DropReason) {
+        let (row, passage) = try Self.translate(place, &held, side, &nat, now: clock.seconds, &statistics)
+        switch passage {
+        case .whole: try write(held: place, row, to: side.opposite, as: side == .inside ? .egress : .ingress)
+        case .back: try write(held: place, row, to: .inside, as: .hairpin)
+        case .inFragments:
+            let (mtu, port) = (nat.interface(side.opposite).mtu, descriptor(side.opposite))
+            try Self.writeInFragments(place, &held, row, &fragmentation, mtu, port)
+            countFragmented(row)
+        }
+    }
+
+    private static func translate(
+        _ place: Int, _ held: inout HeldFragments, _ side: Side, _ nat: inout NAT, now: UInt32,
+        _ statistics: inout Statistics
+    ) throws(DropReason) -> (Row, Passage) {
+        var octets = held.octets(at: place)
+        var packet = octets._mutatingExtracting(VirtioNetHeader.size...)
+        let summary: PacketSummary
+        do throws(ParseError) { summary = try PacketSummary(parsing: packet.bytes) } catch { throw .malformed(error) }
+        // It names no flow: there is nothing to hash.
+        let row = Row(
+            slot: 0, side: side, checksum: .complete, isSuperPacket: false,
+            length: VirtioNetHeader.size + summary.totalLength, wireLength: summary.totalLength, hash: 0,
+            summary: summary)
+        return (row, try translate(&packet, row, &nat, now: now, &statistics))
+    }
+
+    private static func writeInFragments(
+        _ place: Int, _ held: inout HeldFragments, _ row: Row, _ fragmentation: inout Fragmentation, _ mtu: Int,
+        _ port: CInt
+    ) throws(DropReason) {
+        var octets = held.octets(at: place)
+        var packet = octets._mutatingExtracting(VirtioNetHeader.size...)
+        try fragmentation.write(&packet, row.summary, mtu: mtu, checksum: .complete, to: port)
+    }
+
+    private mutating func write(
+        held place: Int, _ row: Row, to side: Side, as errand: Errand
+    ) throws(DropReason) {
+        guard unsafe Glibc.write(descriptor(side), held.address(of: place), row.length) == row.length else {
+            throw .refused(.writeRefused)
+        }
+        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: false)
     }
 
     // MARK: What a port did not take
@@ -183,17 +358,18 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             throw KernelError("write", error, side.portName)
         }
         let isSuperPacket = isSuperPacket(frame)
-        let direction: Direction = side == .outside ? .egress : .ingress
-        statistics.withdraw(direction, bytes: frame.length - VirtioNetHeader.size, isSuperPacket: isSuperPacket)
+        let errand = errands[Int(frame.slot)]
+        statistics.withdraw(errand, bytes: frame.length - VirtioNetHeader.size, isSuperPacket: isSuperPacket)
         do throws(DropReason) {
             guard error == .invalidArgument, isSuperPacket else { throw .refused(.writeRefused) }
-            let port = side == .inside ? inside.descriptor.raw : outside.descriptor.raw
+            let port = descriptor(side)
             let octets = io.octets(of: frame)
-            let kind = try segmentation.write(octets.bytes, to: port, direction, &statistics)
+            let kind = try segmentation.write(octets.bytes, to: port, errand, &statistics)
             let rung: Port.Offloads = kind == .udpL4 ? .noUSO : .none
             if side == .inside { outside.degrade(to: rung) } else { inside.degrade(to: rung) }
         } catch {
-            statistics.drop(error)
+            // What an error is about counts as dropped already.
+            if case .error = errand {} else { statistics.drop(error) }
         }
         io.recycle(frame)
     }
@@ -206,7 +382,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
 
     private func snapshot() -> Snapshot {
         Snapshot(
-            statistics: statistics, flowsLive: nat.flows.live, flowsCapacity: nat.flows.capacity,
+            statistics: statistics, flowsLive: nat.flows.live, flowsFlushed: nat.flowsFlushed,
+            fragmentsHeld: held.count, flowsCapacity: nat.flows.capacity,
             bindingsInUse: nat.bindings.inUse, offloads: (inside.offloads, outside.offloads), seconds: clock.seconds)
     }
 }

@@ -1,94 +1,211 @@
 package import PacketParse
 
-/// The addresses of the VPN that stand for the whole tailnet, one per family where it has one.
-package struct ExitAddresses: Sendable, Equatable {
-    package var v4: IPAddress?
-    package var v6: IPAddress?
-
-    package init(v4: IPAddress?, v6: IPAddress?) {
-        self.v4 = v4
-        self.v6 = v6
-    }
+/// What is to become of a packet that was rewritten.
+package enum Passage: Sendable, BitwiseCopyable {
+    /// It leaves by the other side as it is.
+    case whole
+    /// It leaves by the other side, which takes it in fragments only.
+    case inFragments
+    /// It is for another client: it comes back as if from outside.
+    case back
 }
 
 /// Decides about a packet and rewrites it: which flow it belongs to, whether a new one may begin, whose address it bears.
 ///
 /// A NAT44 and NAT66 with the manners of RFC 4787, 5382 and 5508: what comes from outside passes only if the tailnet
-/// opened that very flow (address- and port-dependent filtering).
+/// opened that very flow (address- and port-dependent filtering). A packet that is refused has not been touched, so that
+/// an ICMP error can quote it.
 package struct NAT: ~Copyable, Sendable {
     package private(set) var flows: FlowTable
     package private(set) var bindings: Bindings
     private var fragments: FragmentTable
-    // The mapped form spares an optional per packet; `unspecified` is "none".
-    private var exitV4: IPAddress
-    private var exitV6: IPAddress
+    private var inside: Interface
+    private var outside: Interface
+    /// The exit addresses that the flows were opened with.
+    private var flowsV4: IPAddress?
+    private var flowsV6: IPAddress?
+    package private(set) var flowsFlushed: UInt64 = 0
 
+    /// - Parameters:
+    ///   - inside: the node on the tailnet.
+    ///   - outside: the node on the VPN; its addresses stand for the whole tailnet.
     package init(
         flows: consuming FlowTable, bindings: consuming Bindings, fragments: consuming FragmentTable,
-        exits: ExitAddresses
+        inside: Interface, outside: Interface
     ) {
         self.flows = flows
         self.bindings = bindings
         self.fragments = fragments
-        exitV4 = exits.v4 ?? .unspecified
-        exitV6 = exits.v6 ?? .unspecified
+        self.inside = inside
+        self.outside = outside
+        (flowsV4, flowsV6) = (outside.v4, outside.v6)
     }
 
-    @inline(always) private func exit(isV4: Bool) -> IPAddress { isV4 ? exitV4 : exitV6 }
+    @inline(always) private func exit(isV4: Bool) -> IPAddress { outside.address(isV4: isV4) }
+
+    // MARK: The interfaces
+
+    package func interface(_ side: Side) -> Interface { side == .inside ? inside : outside }
+
+    /// Takes note of other addresses or another MTU. Flows whose exit address another one replaces end: their answers can
+    /// not come back, and a server that hears of them from another address would not know them. One that is only gone, as
+    /// while a VPN starts again, may come back with its flows.
+    ///
+    /// - Returns: how many flows ended.
+    @discardableResult
+    package mutating func replace(_ side: Side, by interface: Interface) -> Int {
+        guard side == .outside else {
+            inside = interface
+            return 0
+        }
+        outside = interface
+        var flushed = 0
+        if let v4 = interface.v4, v4 != flowsV4 {
+            flushed += flush(isV4: true)
+            flowsV4 = v4
+        }
+        if let v6 = interface.v6, v6 != flowsV6 {
+            flushed += flush(isV4: false)
+            flowsV6 = v6
+        }
+        flowsFlushed &+= UInt64(flushed)
+        return flushed
+    }
+
+    private mutating func flush(isV4: Bool) -> Int {
+        var count = 0
+        var next = flows.nextLive(from: 0)
+        while let slot = next {
+            if flows[slot].remote.isV4 == isV4 {
+                bindings.takeBack(flows.close(slot))
+                count += 1
+            }
+            next = flows.nextLive(from: slot + 1)
+        }
+        return count
+    }
+
+    /// The longest packet that its next hop takes.
+    func nextHopMTU(of summary: PacketSummary, from side: Side) -> Int {
+        let isOutward = side == .inside && summary.destination != exit(isV4: summary.isV4)
+        return isOutward ? outside.mtu : inside.mtu
+    }
+
+    /// Whether a packet may go on over a link, and how: every hop is counted, and IPv4 is cut where its sender lets us.
+    ///
+    /// - Parameters:
+    ///   - wireLength: of the packet, or of a super-packet's segments.
+    ///   - hops: that it must still be allowed.
+    private func judge(
+        _ packet: RawSpan, _ summary: PacketSummary, wireLength: Int, mtu: Int, hops: UInt8 = 1
+    ) throws(DropReason) -> Passage {
+        guard summary.hopLimit > hops else { throw .refused(.hopLimitExceeded) }
+        guard wireLength > mtu else { return .whole }
+        // A super-packet is cut into segments and not into fragments; one that has too long ones says so to its sender.
+        guard summary.isV4, wireLength == summary.totalLength, packet.octet(at: 6) & 0x40 == 0,
+            Fragmenter.fits(summary, mtu: mtu)
+        else { throw .refused(.packetTooBig) }
+        return .inFragments
+    }
 
     // MARK: From the tailnet
 
     /// Decides about a packet from the tailnet and gives it the exit address.
     ///
-    /// - Parameter hash: of its outbound key, computed when the batch was prefetched.
+    /// - Parameters:
+    ///   - wireLength: of the packet, or of a super-packet's segments.
+    ///   - hash: of its outbound key, computed when the batch was prefetched.
     @inline(always)
     package mutating func egress(
-        _ packet: inout MutableRawSpan, _ summary: PacketSummary, hash: UInt64, checksum: PendingChecksum, now: UInt32,
-        _ statistics: inout Statistics
-    ) throws(DropReason) {
-        guard summary.hopLimit > 1 else { throw .refused(.hopLimitExceeded) }
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, wireLength: Int, hash: UInt64,
+        checksum: PendingChecksum, now: UInt32, _ statistics: inout Statistics
+    ) throws(DropReason) -> Passage {
         let key = FlowKey.outbound(summary)
-        let slot: Int
-        if summary.fragment == .none, summary.namesFlow(.egress), let known = flows.findInside(key, hash) {
-            slot = known
-        } else {
-            guard let found = try unusualEgress(&packet, summary, key, hash, now, &statistics) else { return }
-            slot = found
-        }
+        let exit = exit(isV4: summary.isV4)
+        guard summary.isOrdinary, summary.namesFlow(.egress), summary.hopLimit > 1, wireLength <= outside.mtu,
+            exit != .unspecified, summary.destination != exit, let slot = flows.findInside(key, hash)
+        else { return try unusualEgress(&packet, summary, wireLength, key, hash, checksum, now, &statistics) }
+        leave(slot, &packet, summary, exit, checksum, now)
+        return .whole
+    }
+
+    /// Counts a packet of a flow and rewrites it.
+    @inline(always)
+    private mutating func leave(
+        _ slot: Int, _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ exit: IPAddress,
+        _ checksum: PendingChecksum, _ now: UInt32
+    ) {
         // Read before the counters are written: a wide load right behind narrow stores makes the processor wait.
-        let rewrite = Rewrite.egress(flows[slot], exit: exit(isV4: summary.isV4))
+        let rewrite = Rewrite.egress(flows[slot], exit: exit)
         let before = flows[slot].state
         flows[slot].recordEgress(bytes: summary.totalLength, flags: summary.tcpFlags, now: now)
         if flows[slot].state != before { flows.reschedule(slot) }
         rewrite.apply(to: &packet, summary, checksum: checksum)
     }
 
-    /// What is not the next packet of a known flow: a fragment, an ICMP error (rewritten here, hence no slot), a beginning.
+    /// What is not the next ordinary packet of a known flow: a beginning, a fragment, an ICMP error, what does not fit, what
+    /// is for another client, and what is refused.
     @inline(never)
     private mutating func unusualEgress(
-        _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ key: FlowKey, _ hash: UInt64, _ now: UInt32,
-        _ statistics: inout Statistics
-    ) throws(DropReason) -> Int? {
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ wireLength: Int, _ key: FlowKey, _ hash: UInt64,
+        _ checksum: PendingChecksum, _ now: UInt32, _ statistics: inout Statistics
+    ) throws(DropReason) -> Passage {
+        let isV4 = summary.isV4
+        let exit = exit(isV4: isV4)
+        let node = inside.address(isV4: isV4)
         guard summary.source.isForwardable, summary.destination.isForwardable else {
             throw .refused(.unforwardableAddress)
         }
-        let exit = exit(isV4: summary.isV4)
+        // Nobody speaks to himself through a router, our own addresses are nobody else's, and what is for the node itself
+        // would not have come here.
+        guard summary.source != exit, summary.source != node, summary.destination != node,
+            summary.source != summary.destination
+        else { throw .refused(.unforwardableAddress) }
         guard exit != .unspecified else { throw .refused(.noExitAddress) }
-        // Nobody speaks to himself through a router, and the exit address is nobody's beyond us.
-        guard summary.source != exit, summary.destination != exit, summary.source != summary.destination else {
-            throw .refused(.unforwardableAddress)
-        }
-        if summary.fragment == .later {
-            let slot = try slot(ofLaterFragment: summary, now)
-            guard flows[slot].client == summary.source else { throw .refused(.unknownFragment) }
-            return slot
-        }
+        let passage =
+            summary.destination == exit
+            ? try judgeHairpin(packet.bytes, summary, wireLength)
+            : try judge(packet.bytes, summary, wireLength: wireLength, mtu: outside.mtu)
         if summary.isICMPError {
             let quote = try quote(in: packet.bytes, summary, of: .ingress)
             let quotedKey = FlowKey.inbound(quote)
             guard let slot = flows.findInside(quotedKey, flows.hash(quotedKey)) else { throw .refused(.noFlow) }
             Rewrite.egress(flows[slot], exit: exit).apply(toErrorIn: &packet, summary, quote: quote)
-            return nil
+            return passage
+        }
+        let slot = try slot(leaving: summary, key, hash, exit, now, &statistics)
+        if summary.announcesSegmentSize {
+            packet.clampSegmentSize(summary, mtu: outside.mtu, checksum: checksum)
+        }
+        leave(slot, &packet, summary, exit, checksum, now)
+        return passage
+    }
+
+    /// A packet from one client to another's port of ours (RFC 4787 REQ-9, RFC 5382 REQ-8). It is two hops from here, and
+    /// is judged for both at once: the second time it would no longer be what its sender could recognise. A port that
+    /// nobody borrows belongs to the host, which is not reached this way.
+    private func judgeHairpin(
+        _ packet: RawSpan, _ summary: PacketSummary, _ wireLength: Int
+    ) throws(DropReason) -> Passage {
+        guard
+            summary.fragment == .later || summary.isICMPError
+                || bindings.isLent(summary.transport, port: summary.destinationPort)
+        else { throw .refused(.unforwardableAddress) }
+        guard try judge(packet, summary, wireLength: wireLength, mtu: inside.mtu, hops: 2) == .whole else {
+            throw .refused(.packetTooBig)
+        }
+        return .back
+    }
+
+    /// The flow of a packet from the tailnet that is no ICMP error: known, or begun by it.
+    private mutating func slot(
+        leaving summary: PacketSummary, _ key: FlowKey, _ hash: UInt64, _ exit: IPAddress, _ now: UInt32,
+        _ statistics: inout Statistics
+    ) throws(DropReason) -> Int {
+        if summary.fragment == .later {
+            let slot = try slot(ofLaterFragment: summary, now)
+            guard flows[slot].client == summary.source else { throw .refused(.unknownFragment) }
+            return slot
         }
         guard summary.namesFlow(.egress) else { throw .refused(.unsupportedTransport) }
         let slot: Int
@@ -135,21 +252,28 @@ package struct NAT: ~Copyable, Sendable {
 
     /// Decides about a packet from the VPN and gives it the client's address.
     ///
-    /// - Parameter hash: of its inbound key, computed when the batch was prefetched.
+    /// - Parameters:
+    ///   - wireLength: of the packet, or of a super-packet's segments.
+    ///   - hash: of its inbound key, computed when the batch was prefetched.
     @inline(always)
     package mutating func ingress(
-        _ packet: inout MutableRawSpan, _ summary: PacketSummary, hash: UInt64, checksum: PendingChecksum, now: UInt32
-    ) throws(DropReason) {
-        guard summary.hopLimit > 1 else { throw .refused(.hopLimitExceeded) }
-        let slot: Int
-        if summary.fragment == .none, summary.namesFlow(.ingress), summary.destination == exit(isV4: summary.isV4),
-            let known = flows.findOutside(FlowKey.inbound(summary), hash)
-        {
-            slot = known
-        } else {
-            guard let found = try unusualIngress(&packet, summary, hash, now) else { return }
-            slot = found
-        }
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, wireLength: Int, hash: UInt64,
+        checksum: PendingChecksum, now: UInt32
+    ) throws(DropReason) -> Passage {
+        guard summary.isOrdinary, summary.namesFlow(.ingress), summary.hopLimit > 1, wireLength <= inside.mtu,
+            summary.destination == exit(isV4: summary.isV4),
+            let slot = flows.findOutside(FlowKey.inbound(summary), hash)
+        else { return try unusualIngress(&packet, summary, wireLength, hash, checksum, now) }
+        arrive(slot, &packet, summary, checksum, now)
+        return .whole
+    }
+
+    /// Counts a packet of a flow and rewrites it.
+    @inline(always)
+    private mutating func arrive(
+        _ slot: Int, _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ checksum: PendingChecksum,
+        _ now: UInt32
+    ) {
         let rewrite = Rewrite.ingress(flows[slot])
         let before = flows[slot].state
         flows[slot].recordIngress(bytes: summary.totalLength, flags: summary.tcpFlags, now: now)
@@ -157,17 +281,14 @@ package struct NAT: ~Copyable, Sendable {
         rewrite.apply(to: &packet, summary, checksum: checksum)
     }
 
+    /// First the flow, then hops and length: a stranger learns nothing.
     @inline(never)
     private mutating func unusualIngress(
-        _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ hash: UInt64, _ now: UInt32
-    ) throws(DropReason) -> Int? {
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, _ wireLength: Int, _ hash: UInt64,
+        _ checksum: PendingChecksum, _ now: UInt32
+    ) throws(DropReason) -> Passage {
         let exit = exit(isV4: summary.isV4)
         guard exit != .unspecified, summary.destination == exit else { throw .refused(.noFlow) }
-        if summary.fragment == .later {
-            let slot = try slot(ofLaterFragment: summary, now)
-            guard flows[slot].remote == summary.source else { throw .refused(.unknownFragment) }
-            return slot
-        }
         if summary.isICMPError {
             // The one kind of packet whose source no flow vouches for.
             guard summary.source.isForwardable else { throw .refused(.unforwardableAddress) }
@@ -176,13 +297,30 @@ package struct NAT: ~Copyable, Sendable {
             guard quote.source == exit, let slot = flows.findOutside(quotedKey, flows.hash(quotedKey)) else {
                 throw .refused(.noFlow)
             }
+            let passage = try judge(packet.bytes, summary, wireLength: wireLength, mtu: inside.mtu)
             Rewrite.ingress(flows[slot]).apply(toErrorIn: &packet, summary, quote: quote)
-            return nil
+            return passage
         }
-        guard summary.fragment == .first, summary.namesFlow(.ingress),
-            let slot = flows.findOutside(FlowKey.inbound(summary), hash)
-        else { throw .refused(.noFlow) }
-        record(firstFragment: summary, slot, now)
+        let slot = try slot(arriving: summary, hash, now)
+        let passage = try judge(packet.bytes, summary, wireLength: wireLength, mtu: inside.mtu)
+        if summary.fragment == .first { record(firstFragment: summary, slot, now) }
+        if summary.announcesSegmentSize {
+            packet.clampSegmentSize(summary, mtu: outside.mtu, checksum: checksum)
+        }
+        arrive(slot, &packet, summary, checksum, now)
+        return passage
+    }
+
+    /// The flow of a packet from the VPN that is no ICMP error.
+    private func slot(arriving summary: PacketSummary, _ hash: UInt64, _ now: UInt32) throws(DropReason) -> Int {
+        if summary.fragment == .later {
+            let slot = try slot(ofLaterFragment: summary, now)
+            guard flows[slot].remote == summary.source else { throw .refused(.unknownFragment) }
+            return slot
+        }
+        guard summary.namesFlow(.ingress), let slot = flows.findOutside(FlowKey.inbound(summary), hash) else {
+            throw .refused(.noFlow)
+        }
         return slot
     }
 
@@ -218,23 +356,7 @@ package struct NAT: ~Copyable, Sendable {
         return quote
     }
 
-    // MARK: Addresses and ends
-
-    /// Takes the addresses that clients leave by from now on, and ends the flows of one that is lost: their remotes know
-    /// no other.
-    ///
-    /// - Returns: how many flows were ended.
-    package mutating func leave(by exits: ExitAddresses) -> Int {
-        let (v4, v6) = (exits.v4 ?? .unspecified, exits.v6 ?? .unspecified)
-        let (keepsV4, keepsV6) = (v4 == exitV4, v6 == exitV6)
-        (exitV4, exitV6) = (v4, v6)
-        var ended = 0
-        for slot in flows.slotsEverUsed where flows.isLive(slot) && !(flows[slot].client.isV4 ? keepsV4 : keepsV6) {
-            bindings.takeBack(flows.close(slot))
-            ended += 1
-        }
-        return ended
-    }
+    // MARK: Ends
 
     /// Ends flows whose time is over, at most `budget` looks at a time.
     ///
@@ -261,6 +383,9 @@ package struct NAT: ~Copyable, Sendable {
 }
 
 extension PacketSummary {
+    /// Neither a fragment nor the beginning of a TCP conversation.
+    @inline(always) fileprivate var isOrdinary: Bool { fragment == .none && !tcpFlags.contains(.syn) }
+
     /// Whether a packet that goes in `direction` names a flow by its own key. Of ICMP only an echo does, the request on its
     /// way out and the reply on its way in (RFC 792, RFC 4443 section 4).
     @inline(always) fileprivate func namesFlow(_ direction: Direction) -> Bool {
@@ -271,17 +396,4 @@ extension PacketSummary {
         case .other: false
         }
     }
-
-    /// ICMP's redirect, which speaks of a network that its reader is not on (RFC 792). ICMPv6 has it among its queries.
-    fileprivate var isRedirect: Bool { transport == .icmp && icmpType == 5 }
-}
-
-extension IPAddress {
-    /// Whether a router may forward a packet from or to this address (RFC 1812 section 5.3.7, RFC 4291 section 2.5.6).
-    fileprivate var isForwardable: Bool {
-        !(isUnspecified || isLoopback || isLinkLocal || isMulticast || isReserved)
-    }
-
-    /// 0.0.0.0/8 and 240.0.0.0/4, limited broadcast among them (RFC 1112 section 4, RFC 6890).
-    private var isReserved: Bool { isV4 && (v4 >> 24 == 0 || v4 >> 28 == 0xf) }
 }

@@ -19,6 +19,9 @@ package protocol PacketIO: ~Copyable {
 
     mutating func recycle(_ frame: consuming Frame)
 
+    /// Writes what `transmit` queued now, so that what is written past the queue does not overtake it.
+    mutating func flush()
+
     /// The next frame that a port refused.
     mutating func nextRefused() -> RefusedFrame?
 

@@ -79,6 +79,9 @@ package struct PollIO: PacketIO, ~Copyable {
         freeCount += 1
     }
 
+    /// Nothing waits: `transmit` writes at once.
+    package mutating func flush() {}
+
     package mutating func nextRefused() -> RefusedFrame? { refused.next() }
 
     @_lifetime(&self)

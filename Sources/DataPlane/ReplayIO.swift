@@ -77,6 +77,7 @@ struct ReplayIO: PacketIO, ~Copyable {
 
     mutating func transmit(_ frame: consuming Frame, to side: Side) { _ = frame.surrender() }
     mutating func recycle(_ frame: consuming Frame) { _ = frame.surrender() }
+    mutating func flush() {}
     mutating func nextRefused() -> RefusedFrame? { nil }
 
     @_lifetime(&self)

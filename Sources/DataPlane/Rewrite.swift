@@ -128,14 +128,31 @@ package struct Rewrite: BitwiseCopyable, Sendable {
             change.raw = InternetChecksum.fold(UInt64(change.raw) + UInt64(ownChange.raw))
         }
         if quote.fragment != .later {
-            rewriteQuotedTransport(&packet, at: quoteStart + quote.transportOffset, quote.transport, &change)
+            rewriteQuotedTransport(
+                &packet, at: quoteStart + quote.transportOffset, upTo: Self.quoteEnd(packet.bytes, summary, quote),
+                quote.transport, &change)
         }
         let field = summary.transportOffset + ICMPHeader.Field.checksum
         packet.store(change.applied(toComplete: packet.bytes.word16(at: field)), at: field)
     }
 
+    /// Where the quote's own octets end: behind them may be padding and extensions (RFC 4884), which are nobody's but the
+    /// receiver's (RFC 5508 REQ-3).
+    private static func quoteEnd(_ packet: RawSpan, _ summary: PacketSummary, _ quote: PacketSummary) -> Int {
+        let start = summary.quoteOffset
+        let end = min(packet.byteCount, start + quote.totalLength)
+        let told: Int
+        switch (summary.transport, summary.icmpType) {
+        case (.icmp, 3), (.icmp, 11), (.icmp, 12): told = Int(packet.octet(at: summary.transportOffset + 5)) * 4
+        case (.icmpv6, 1), (.icmpv6, 3): told = Int(packet.octet(at: summary.transportOffset + 4)) * 8
+        default: told = 0
+        }
+        return told == 0 ? end : min(end, start + told)
+    }
+
     private func rewriteQuotedTransport(
-        _ packet: inout MutableRawSpan, at start: Int, _ transport: Transport, _ change: inout ChecksumDelta
+        _ packet: inout MutableRawSpan, at start: Int, upTo quoteEnd: Int, _ transport: Transport,
+        _ change: inout ChecksumDelta
     ) {
         let (portOffset, checksumOffset): (Int, Int)
         switch transport {
@@ -149,7 +166,7 @@ package struct Rewrite: BitwiseCopyable, Sendable {
         let oldPort = packet.bytes.word16(at: portField)
         packet.store(port, at: portField)
         change.replace(oldPort, with: port)
-        guard checksumField + 2 <= packet.byteCount else { return }
+        guard checksumField + 2 <= quoteEnd else { return }
         let old = packet.bytes.word16(at: checksumField)
         let new: UInt16
         switch transport {

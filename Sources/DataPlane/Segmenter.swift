@@ -111,7 +111,7 @@ struct Segmentation: ~Copyable {
     /// - Returns: the kind of super-packet it was.
     /// - Throws: `badSuperPacket` where it was none; nothing is written or counted then.
     mutating func write(
-        _ octets: RawSpan, to port: CInt, _ direction: Direction, _ statistics: inout Statistics
+        _ octets: RawSpan, to port: CInt, _ errand: Errand, _ statistics: inout Statistics
     ) throws(DropReason) -> VirtioNetHeader.GSOType {
         let packet = octets.extracting(droppingFirst: VirtioNetHeader.size)
         let header: VirtioNetHeader
@@ -127,7 +127,7 @@ struct Segmentation: ~Copyable {
             var piece = room.octets(inSlot: 0, length: FrameArena.capacity)
             let length = segmenter.write(number, of: packet, into: &piece)
             if unsafe Glibc.write(port, room.address(of: 0), length) == length {
-                statistics.forward(direction, bytes: length - VirtioNetHeader.size, isSuperPacket: false)
+                statistics.count(errand, bytes: length - VirtioNetHeader.size, isSuperPacket: false)
             } else {
                 statistics.drop(.refused(.writeRefused))
             }

@@ -49,3 +49,13 @@ import SystemPackage
         return unsafe base + index
     }
 }
+
+extension Slab<UInt8> {
+    /// A run of octets.
+    @_lifetime(&self)
+    mutating func octets(_ range: Range<Int>) -> MutableRawSpan {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        let octets = unsafe MutableRawSpan(_unsafeStart: base + range.lowerBound, byteCount: range.count)
+        return unsafe _overrideLifetime(octets, mutating: &self)
+    }
+}

@@ -9,6 +9,8 @@ package struct Statistics: Sendable, BitwiseCopyable {
 
     package internal(set) var egress = Traffic()
     package internal(set) var ingress = Traffic()
+    /// From one client to another by way of the exit address.
+    package internal(set) var hairpin = Traffic()
 
     package internal(set) var flowsOpened: UInt64 = 0
     package internal(set) var flowsExpired: UInt64 = 0
@@ -16,29 +18,51 @@ package struct Statistics: Sendable, BitwiseCopyable {
 
     /// Super-packets that a port refused whole and that were split in software; each piece counts as a packet.
     package internal(set) var superPacketsSplit: UInt64 = 0
+    /// Packets that left in fragments of ours.
+    package internal(set) var packetsFragmented: UInt64 = 0
+    /// ICMP errors that a packet deserved and the limits forbade.
+    package internal(set) var errorsSuppressed: UInt64 = 0
 
     private var drops: InlineArray<64, UInt64> = .init(repeating: 0)
+    private var errors: InlineArray<4, UInt64> = .init(repeating: 0)
 
     package init() {}
 
     package func dropped(_ reason: DropReason) -> UInt64 { drops[reason.counter] }
 
-    @inline(always) mutating func drop(_ reason: DropReason) { drops[reason.counter] &+= 1 }
+    /// ICMP errors of our own that were sent. The packets that they are about count as dropped.
+    package func sent(_ error: ICMPError) -> UInt64 { errors[Int(error.rawValue)] }
 
-    @inline(always) mutating func forward(_ direction: Direction, bytes: Int, isSuperPacket: Bool) {
-        switch direction {
+    @inline(always) mutating func drop(_ reason: DropReason, count: Int = 1) {
+        drops[reason.counter] &+= UInt64(truncatingIfNeeded: count)
+    }
+
+    @inline(always) mutating func count(_ errand: Errand, bytes: Int, isSuperPacket: Bool) {
+        switch errand {
         case .egress: egress.add(bytes, isSuperPacket)
         case .ingress: ingress.add(bytes, isSuperPacket)
+        case .hairpin: hairpin.add(bytes, isSuperPacket)
+        case .error(let error): errors[Int(error.rawValue)] &+= 1
         }
     }
 }
 
+/// What a frame carries to the port that it is written to.
+enum Errand: BitwiseCopyable, Sendable {
+    case egress, ingress, hairpin
+    case error(ICMPError)
+}
+
 extension Statistics {
-    /// Takes back what was counted as forwarded when it was handed to a port that then refused it.
-    mutating func withdraw(_ direction: Direction, bytes: Int, isSuperPacket: Bool) {
-        switch direction {
+    /// Takes back what was counted when it was handed to a port that then refused it.
+    mutating func withdraw(_ errand: Errand, bytes: Int, isSuperPacket: Bool) {
+        switch errand {
         case .egress: egress.remove(bytes, isSuperPacket)
         case .ingress: ingress.remove(bytes, isSuperPacket)
+        case .hairpin: hairpin.remove(bytes, isSuperPacket)
+        case .error(let error):
+            errors[Int(error.rawValue)] &-= 1
+            errorsSuppressed &+= 1
         }
     }
 }

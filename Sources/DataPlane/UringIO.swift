@@ -148,6 +148,8 @@ package struct UringIO: PacketIO, ~Copyable {
 
     package mutating func recycle(_ frame: consuming Frame) { give(frame.surrender()) }
 
+    package mutating func flush() { unsafe curing_flush(ring.raw) }
+
     package mutating func nextRefused() -> RefusedFrame? { refused.next() }
 
     @_lifetime(&self)

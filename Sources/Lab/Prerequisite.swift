@@ -17,7 +17,8 @@ package enum Prerequisite: Sendable, Equatable {
         (program: "ip", package: "iproute2"), (program: "nft", package: "nftables"),
         (program: "wireguard-go", package: "wireguard-go"), (program: "wg", package: "wireguard-tools"),
         (program: "iperf3", package: "iperf3"), (program: "ping", package: "iputils-ping"),
-        (program: "openssl", package: "openssl"),
+        (program: "openssl", package: "openssl"), (program: "traceroute", package: "traceroute"),
+        (program: "tracepath", package: "iputils-tracepath"),
     ]
 
     /// What this process lacks; empty when a lab can be built.

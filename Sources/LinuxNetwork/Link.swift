@@ -6,6 +6,7 @@ package import LinuxSystem
 package struct Link: Hashable, Sendable {
     package let index: Int32
     package let name: String
+    /// Octets of the longest IP packet that it takes.
     package let mtu: UInt32
     /// Administratively up; says nothing of a carrier.
     package let isUp: Bool

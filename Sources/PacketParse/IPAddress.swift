@@ -39,4 +39,11 @@ extension IPAddress {
 
     /// fe80::/10 or 169.254.0.0/16.
     public var isLinkLocal: Bool { bits >> 118 == 0x3fa || (isV4 && v4 >> 16 == 0xa9fe) }
+
+    /// 0.0.0.0/8 and 240.0.0.0/4, limited broadcast among them (RFC 1112 section 4, RFC 6890).
+    public var isReserved: Bool { isV4 && (v4 >> 24 == 0 || v4 >> 28 == 0xf) }
+
+    /// Whether a router may forward a packet from or to this address (RFC 1812 section 5.3.7, RFC 4291 section 2.5.6).
+    /// Private addresses are among them: resolvers of VPNs have such.
+    public var isForwardable: Bool { !(isUnspecified || isLoopback || isLinkLocal || isMulticast || isReserved) }
 }

@@ -6,6 +6,7 @@ public struct IPv4Header: ~Escapable {
 
     /// Where fields lie, in octets.
     public enum Field {
+        public static var typeOfService: Int { 1 }
         public static var totalLength: Int { 2 }
         public static var identification: Int { 4 }
         public static var timeToLive: Int { 8 }

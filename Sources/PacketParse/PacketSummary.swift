@@ -54,6 +54,12 @@ public struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
         }
     }
 
+    /// Tells a host of its own link that another router is nearer (RFC 792, RFC 4861 section 4.5). ICMPv6 has it among what
+    /// is no error, though no more than an error may it be answered by one.
+    public var isRedirect: Bool {
+        fragment != .later && (transport == .icmp && icmpType == 5 || transport == .icmpv6 && icmpType == 137)
+    }
+
     /// Where the quoted packet begins, from the IP header's first octet. Meant for ICMP errors only.
     public var quoteOffset: Int { transportOffset &+ ICMPHeader.size }
 }

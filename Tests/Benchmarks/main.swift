@@ -41,7 +41,8 @@ func freshNAT(flows: Int) throws -> NAT {
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: LoopClock().seconds),
         bindings: try Bindings(range: 16384...32767, live: live, seed: seed), fragments: try FragmentTable(seed: seed),
-        exits: ExitAddresses(v4: IPAddress(v4: 0x0a40_0002), v6: nil))
+        inside: Interface(v4: IPAddress(v4: 0x6440_0001), v6: nil, mtu: 1280),
+        outside: Interface(v4: IPAddress(v4: 0x0a40_0002), v6: nil, mtu: 1420))
 }
 
 /// A virtio header and an acknowledgement from 100.64.0.2 to one of many remotes.

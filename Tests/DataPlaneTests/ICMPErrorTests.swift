@@ -1,163 +1,321 @@
+import Glibc
 import PacketParse
 import Testing
 
 @testable import DataPlane
 
-/// ICMP errors about packets of a flow, in both directions: the quote must read as the receiver sent it.
-struct ICMPErrorTests {
-    /// How much of the packet a router quotes.
-    enum Quote: CaseIterable, Sendable {
-        case eightOctets, oddNumber, whole
-
-        func of(_ packet: TestPacket) -> [UInt8] {
-            let octets = packet.octets
-            let header = octets.count - packet.transport.count
-            return switch self {
-            case .eightOctets: Array(octets.prefix(header + 8))
-            case .oddNumber: Array(octets.prefix(header + 27))
-            case .whole: octets
-            }
-        }
-    }
-
-    enum Kind: CaseIterable, Sendable {
-        case tcp, udp, udpWithoutChecksum, echo, echoWithOptions
-
-        func packet(_ source: [UInt8], _ port: UInt16, _ destination: [UInt8], isAnswer: Bool = false) -> TestPacket {
-            let payload: [UInt8] = Array(1...31)
-            switch self {
-            case .tcp:
-                return isAnswer
-                    ? .tcp(from: source, 443, to: destination, port, payload: payload)
-                    : .tcp(from: source, port, to: destination, 443, payload: payload)
-            case .udp, .udpWithoutChecksum:
-                let packet: TestPacket =
-                    isAnswer
-                    ? .udp(from: source, 443, to: destination, port, payload: payload)
-                    : .udp(from: source, port, to: destination, 443, payload: payload)
-                return packet.with { if self == .udpWithoutChecksum { $0.checksum = .absent } }
-            case .echo:
-                return .echo(from: source, to: destination, identifier: port, isReply: isAnswer, payload: payload)
-            case .echoWithOptions:
-                return Kind.echo.packet(source, port, destination, isAnswer: isAnswer).with {
-                    $0.options = [0x94, 4, 0, 0]
-                    $0.extensions = [(0, [0, 0, 5, 2, 0, 0, 1, 0])]
-                }
-            }
-        }
-    }
-
-    private struct Ends {
-        let client, remote, exit, router: [UInt8]
+/// The errors that we answer with: what they say, to whom, about what, and about what never. Each is compared octet by octet
+/// with one built the long way.
+@Suite(.serialized) struct ICMPErrorTests {
+    /// One side's view of a conversation: who sends, to whom, and which address of ours answers him.
+    struct Ends: Sendable {
+        let client, remote, exit, node: [UInt8]
+        let isV4: Bool
 
         init(isV4: Bool) {
             (client, remote, exit) = TestPacket.ends(isV4: isV4)
-            router = isV4 ? TestPacket.router4 : TestPacket.router6
+            node = isV4 ? TestPacket.node4 : TestPacket.node6
+            self.isV4 = isV4
         }
     }
 
-    @Test(arguments: Kind.allCases, [true, false])
-    func `an error from a router on the way quotes what the client sent`(kind: Kind, isV4: Bool) throws {
+    private static let kinds: [IOKind] = [.poll, .uring]
+
+    // MARK: What they say
+
+    @Test(arguments: kinds, [true, false])
+    func `the last hop is answered by time exceeded from the node's address, quoting what was sent`(
+        kind: IOKind, isV4: Bool
+    ) throws {
         let ends = Ends(isV4: isV4)
-        var translator = try Translator()
-        let outside = try translator.open(kind.packet(ends.client, 5000, ends.remote).octets)
-        for quote in Quote.allCases {
-            let left = kind.packet(ends.exit, outside, ends.remote).with { $0.hopLimit = 63 }
-            let error = TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: quote.of(left))
-            let sent = kind.packet(ends.client, 5000, ends.remote).with { $0.hopLimit = 63 }
-            let expected = TestPacket.unreachable(from: ends.router, to: ends.client, quoting: quote.of(sent))
-            let arrived = translator.ingress(error.octets)
-            #expect(arrived == .forwarded(expected.with { $0.hopLimit = 63 }.octets), "\(quote)")
+        try withLoop(kind) { wires in
+            let sent = TestPacket.udp(from: ends.client, 5000, to: ends.remote, 33434, payload: Array("probe".utf8))
+                .with { $0.hopLimit = 1 }
+            wires.inside.send(sent.octets)
+            let expected = TestPacket.error(
+                isV4 ? (11, 0) : (3, 0), from: ends.node, to: ends.client, quoting: sent.octets)
+            #expect(wires.inside.receiveMessage() == TestPacket.plainHeader + expected)
+            #expect(wires.outside.receive(milliseconds: 50) == nil)
+            let snapshot = try #require(try wires.inquiries.ask { _, snapshot in snapshot })
+            #expect(snapshot.statistics.dropped(.refused(.hopLimitExceeded)) == 1)
+            #expect(snapshot.statistics.sent(.timeExceeded) == 1)
+            #expect(snapshot.flowsLive == 0)
         }
     }
 
-    @Test(arguments: Kind.allCases, [true, false])
-    func `an error from the client quotes what the remote sent`(kind: Kind, isV4: Bool) throws {
+    @Test(arguments: kinds, [true, false])
+    func `the remote is answered from the exit address, and quoted what it sent and not what the client would see`(
+        kind: IOKind, isV4: Bool
+    ) throws {
         let ends = Ends(isV4: isV4)
-        var translator = try Translator()
-        let outside = try translator.open(kind.packet(ends.client, 5000, ends.remote).octets)
-        for quote in Quote.allCases {
-            let arrived = kind.packet(ends.remote, 5000, ends.client, isAnswer: true).with { $0.hopLimit = 63 }
-            let error = TestPacket.unreachable(from: ends.client, to: ends.remote, quoting: quote.of(arrived))
-            let sent = kind.packet(ends.remote, outside, ends.exit, isAnswer: true).with { $0.hopLimit = 63 }
-            let expected = TestPacket.unreachable(from: ends.exit, to: ends.remote, quoting: quote.of(sent))
-            let left = translator.egress(error.octets)
-            #expect(left == .forwarded(expected.with { $0.hopLimit = 63 }.octets), "\(quote)")
+        try withLoop(kind) { wires in
+            wires.inside.send(TestPacket.udp(from: ends.client, 5000, to: ends.remote, 53).octets)
+            let outside = try #require(try wires.outside.receive()?.summary().sourcePort)
+            let answer = TestPacket.udp(from: ends.remote, 53, to: ends.exit, outside, payload: [1, 2, 3])
+                .with { $0.hopLimit = 1 }
+            wires.outside.send(answer.octets)
+            let expected = TestPacket.error(
+                isV4 ? (11, 0) : (3, 0), from: ends.exit, to: ends.remote, quoting: answer.octets)
+            #expect(wires.outside.receive() == expected)
+            #expect(wires.inside.receive(milliseconds: 50) == nil)
         }
     }
 
-    @Test(arguments: Kind.allCases, [true, false])
-    func `an error from another node behind the client's has right checksums too`(kind: Kind, isV4: Bool) throws {
+    @Test(arguments: kinds, [true, false])
+    func `a quote is as long as fits 576 octets of IPv4 or 1280 of IPv6`(kind: IOKind, isV4: Bool) throws {
         let ends = Ends(isV4: isV4)
-        var translator = try Translator()
-        let outside = try translator.open(kind.packet(ends.client, 5000, ends.remote).octets)
-        var hop = ends.client
-        hop[hop.count - 1] = 77
-        let arrived = kind.packet(ends.remote, 5000, ends.client, isAnswer: true).with { $0.hopLimit = 63 }
-        let error = TestPacket.unreachable(from: hop, to: ends.remote, quoting: Quote.whole.of(arrived))
-        let sent = kind.packet(ends.remote, outside, ends.exit, isAnswer: true).with { $0.hopLimit = 63 }
-        let expected = TestPacket.unreachable(from: ends.exit, to: ends.remote, quoting: Quote.whole.of(sent))
-        let left = translator.egress(error.octets)
-        #expect(left == .forwarded(expected.with { $0.hopLimit = 63 }.octets))
+        try withLoop(kind) { wires in
+            let most = isV4 ? 576 - 28 - 28 : 1280 - 48 - 48
+            for size in [0, 1, most - 1, most, most + 1, 60_000] {
+                // Six in a row are what one destination gets.
+                let client = ends.client.dropLast() + [UInt8(size & 0x7f | 2)]
+                let sent = TestPacket.udp(
+                    from: Array(client), 1, to: ends.remote, 2, payload: (0..<size).map { UInt8($0 & 0xff) }
+                ).with { ($0.hopLimit, $0.typeOfService) = (1, 0xb9) }
+                wires.inside.send(sent.octets)
+                let expected = TestPacket.error(
+                    isV4 ? (11, 0) : (3, 0), from: ends.node, to: Array(client), quoting: sent.octets,
+                    typeOfService: 0x18)
+                #expect(wires.inside.receive() == expected, "\(size)")
+                #expect(expected.count <= (isV4 ? 576 : 1280))
+            }
+        }
     }
 
-    @Test(arguments: [true, false])
-    func `an error about no flow, or one that quotes no packet, is dropped`(isV4: Bool) throws {
+    @Test(arguments: kinds, [true, false])
+    func `without an address of its family a packet is told at once that there is no route`(kind: IOKind, isV4: Bool)
+        throws
+    {
         let ends = Ends(isV4: isV4)
-        var translator = try Translator()
-        let outside = try translator.open(Kind.tcp.packet(ends.client, 5000, ends.remote).octets)
-        let strangers = [
-            Kind.tcp.packet(ends.exit, outside &+ 1, ends.remote), Kind.udp.packet(ends.exit, outside, ends.remote),
-            Kind.tcp.packet(ends.exit, outside, ends.router), Kind.tcp.packet(ends.router, outside, ends.remote),
-            Kind.tcp.packet(ends.remote, outside, ends.exit, isAnswer: true),
-        ]
-        for stranger in strangers {
-            let error = TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: stranger.octets)
-            let outcome = translator.ingress(error.octets)
-            #expect(outcome == .dropped(.refused(.noFlow)))
+        let outside = Interface(
+            v4: isV4 ? nil : IPAddress(TestPacket.exit4), v6: isV4 ? IPAddress(TestPacket.exit6) : nil, mtu: 1420)
+        try withLoop(kind, outside: outside) { wires in
+            let sent = TestPacket.tcp(from: ends.client, 5000, to: ends.remote, 443, flags: 2)
+            wires.inside.send(sent.octets)
+            let expected = TestPacket.error(
+                isV4 ? (3, 0) : (1, 0), from: ends.node, to: ends.client, quoting: sent.octets)
+            #expect(wires.inside.receive() == expected)
         }
-        let real = Kind.tcp.packet(ends.exit, outside, ends.remote).octets
-        for length in 0..<(real.count - 31 - 12) {
-            let error = TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: Array(real.prefix(length)))
-            let outcome = translator.ingress(error.octets)
-            #expect(outcome.octets == nil)
-        }
-        // To another address than the exit's, an error is not ours, whatever it quotes.
-        let misdirected = translator.ingress(
-            TestPacket.unreachable(from: ends.router, to: ends.client, quoting: real).octets)
-        #expect(misdirected == .dropped(.refused(.noFlow)))
     }
 
-    @Test func `a redirect is not for a client behind us`() throws {
-        let ends = Ends(isV4: true)
-        var translator = try Translator()
-        let outside = try translator.open(Kind.tcp.packet(ends.client, 5000, ends.remote).octets)
-        let left = Kind.tcp.packet(ends.exit, outside, ends.remote).octets
-        let redirect = TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: left).with {
-            $0.transport[0] = 5
+    @Test(arguments: kinds, [true, false])
+    func `a table full of conversations answers a new one with host unreachable`(kind: IOKind, isV4: Bool) throws {
+        let ends = Ends(isV4: isV4)
+        try withLoop(kind, flows: 1) { wires in
+            wires.inside.send(TestPacket.tcp(from: ends.client, 5000, to: ends.remote, 443, flags: 2).octets)
+            let outside = try #require(try wires.outside.receive()?.summary().sourcePort)
+            wires.outside.send(
+                TestPacket.tcp(from: ends.remote, 443, to: ends.exit, outside, flags: 0x12).octets)
+            #expect(wires.inside.receive() != nil)
+            wires.inside.send(TestPacket.tcp(from: ends.client, 5000, to: ends.remote, 443).octets)
+            #expect(wires.outside.receive() != nil)
+
+            let late = TestPacket.tcp(from: ends.client, 5001, to: ends.remote, 443, flags: 2)
+            wires.inside.send(late.octets)
+            let expected = TestPacket.error(
+                isV4 ? (3, 1) : (1, 3), from: ends.node, to: ends.client, quoting: late.octets)
+            #expect(wires.inside.receive() == expected)
         }
-        let outcome = translator.ingress(redirect.octets)
-        #expect(outcome == .dropped(.refused(.unsupportedTransport)))
     }
 
-    @Test(arguments: [[127, 0, 0, 1], [224, 0, 0, 1], [0, 0, 0, 0]])
-    func `an error from nowhere is dropped`(source: [UInt8]) throws {
-        let ends = Ends(isV4: true)
-        var translator = try Translator()
-        let outside = try translator.open(Kind.tcp.packet(ends.client, 5000, ends.remote).octets)
-        let left = Kind.tcp.packet(ends.exit, outside, ends.remote).octets
-        let outcome = translator.ingress(TestPacket.unreachable(from: source, to: ends.exit, quoting: left).octets)
-        #expect(outcome == .dropped(.refused(.unforwardableAddress)))
+    @Test(arguments: kinds, [true, false])
+    func `what is too long and must not be cut is told the next hop's MTU, on either side`(kind: IOKind, isV4: Bool)
+        throws
+    {
+        let ends = Ends(isV4: isV4)
+        try withLoop(kind, inside: .inside(mtu: 1280), outside: .outside(mtu: 1420)) { wires in
+            func packet(_ source: [UInt8], _ port: UInt16, _ destination: [UInt8], _ other: UInt16, _ size: Int)
+                -> TestPacket
+            {
+                let payload = [UInt8](repeating: 5, count: size - (isV4 ? 28 : 48))
+                return .udp(from: source, port, to: destination, other, payload: payload).with {
+                    $0.mayBeFragmented = false
+                }
+            }
+            // What fits to the octet passes, and one octet more is told.
+            wires.inside.send(packet(ends.client, 5000, ends.remote, 53, 1420).octets)
+            let outside = try #require(try wires.outside.receive()?.summary().sourcePort)
+            let long = packet(ends.client, 5000, ends.remote, 53, 1421)
+            wires.inside.send(long.octets)
+            #expect(
+                wires.inside.receive()
+                    == TestPacket.error(
+                        isV4 ? (3, 4) : (2, 0), from: ends.node, to: ends.client, quoting: long.octets, mtu: 1420))
+
+            wires.outside.send(packet(ends.remote, 53, ends.exit, outside, 1280).octets)
+            #expect(wires.inside.receive()?.count == 1280)
+            let answer = packet(ends.remote, 53, ends.exit, outside, 1281)
+            wires.outside.send(answer.octets)
+            #expect(
+                wires.outside.receive()
+                    == TestPacket.error(
+                        isV4 ? (3, 4) : (2, 0), from: ends.exit, to: ends.remote, quoting: answer.octets, mtu: 1280))
+        }
     }
 
-    @Test func `an error about an error is dropped, though a flow has the identifier zero`() throws {
-        let ends = Ends(isV4: true)
-        var translator = try Translator(range: 0...0)
-        _ = translator.egress(TestPacket.echo(from: ends.client, to: ends.remote, identifier: 0).octets)
-        let first = TestPacket.unreachable(
-            from: ends.exit, to: ends.remote, quoting: Kind.udp.packet(ends.remote, 1, ends.exit).octets)
-        let outcome = translator.ingress(
-            TestPacket.unreachable(from: ends.router, to: ends.exit, quoting: first.octets).octets)
-        #expect(outcome == .dropped(.refused(.noFlow)))
+    @Test(arguments: kinds, [true, false])
+    func `a super-packet is judged by its segments, and its first one is quoted`(kind: IOKind, isV4: Bool) throws {
+        let ends = Ends(isV4: isV4)
+        try withLoop(kind, outside: .outside(mtu: 1420)) { wires in
+            let header = isV4 ? 40 : 60
+            func superPacket(segment: Int) -> (header: [UInt8], whole: TestPacket, first: TestPacket) {
+                let payload = (0..<20_000).map { UInt8(truncatingIfNeeded: $0) }
+                let whole = TestPacket.tcp(from: ends.client, 5000, to: ends.remote, 443, payload: payload).with {
+                    ($0.mayBeFragmented, $0.checksum) = (false, .partial)
+                }
+                let first = TestPacket.tcp(
+                    from: ends.client, 5000, to: ends.remote, 443, payload: Array(payload.prefix(segment))
+                ).with { $0.mayBeFragmented = false }
+                let words = [UInt16(header), UInt16(segment), UInt16(header - 20), 16]
+                return ([1, isV4 ? 1 : 4] + words.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }, whole, first)
+            }
+            let fits = superPacket(segment: 1420 - header)
+            wires.inside.send(fits.whole.octets, header: fits.header)
+            #expect(wires.outside.receive()?.count == fits.whole.octets.count)
+
+            let long = superPacket(segment: 1421 - header)
+            wires.inside.send(long.whole.octets, header: long.header)
+            // The checksum of the segment is quoted as it was, incomplete.
+            var quoted = long.first.octets
+            let field = header - 20 + 16
+            quoted.replaceSubrange(field..<field + 2, with: long.whole.octets[field..<field + 2])
+            #expect(
+                wires.inside.receiveMessage()
+                    == TestPacket.plainHeader
+                    + TestPacket.error(
+                        isV4 ? (3, 4) : (2, 0), from: ends.node, to: ends.client, quoting: quoted, mtu: 1420))
+        }
+    }
+
+    // MARK: About what never
+
+    @Test(arguments: kinds, [true, false])
+    func `nothing is said about errors, later fragments, or what no single host sent to a single host`(
+        kind: IOKind, isV4: Bool
+    ) throws {
+        let ends = Ends(isV4: isV4)
+        let nowhere: [[UInt8]] =
+            isV4
+            ? [
+                [127, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 1], [255, 255, 255, 255], [169, 254, 1, 1], [240, 0, 0, 1],
+            ]
+            : [
+                .init(repeating: 0, count: 16), .init(repeating: 0, count: 15) + [1],
+                [0xff, 2] + .init(repeating: 0, count: 13) + [1], [0xfe, 0x80] + .init(repeating: 0, count: 13) + [1],
+            ]
+        try withLoop(kind) { wires in
+            let last = { (packet: inout TestPacket) in packet.hopLimit = 1 }
+            var silent = [
+                TestPacket.unreachable(
+                    from: ends.client, to: ends.remote,
+                    quoting: TestPacket.udp(from: ends.remote, 1, to: ends.client, 2).octets
+                ).with(last).octets,
+                // A redirect: of ICMPv6 it is no error, and no more answered than one.
+                TestPacket.echo(from: ends.client, to: ends.remote, identifier: 1).with {
+                    ($0.hopLimit, $0.transport[0]) = (1, isV4 ? 5 : 137)
+                }.octets,
+            ]
+            silent += TestPacket.udp(from: ends.client, 1, to: ends.remote, 2, payload: .init(repeating: 0, count: 64))
+                .with(last).fragments(of: 16).dropFirst()
+            for address in nowhere {
+                silent.append(TestPacket.udp(from: address, 1, to: ends.remote, 2).with(last).octets)
+                silent.append(TestPacket.udp(from: ends.client, 1, to: address, 2).with(last).octets)
+            }
+            for packet in silent { wires.inside.send(packet) }
+            #expect(wires.inside.receive(milliseconds: 100) == nil)
+            // And the loop was listening.
+            wires.inside.send(TestPacket.udp(from: ends.client, 1, to: ends.remote, 2).with(last).octets)
+            #expect(wires.inside.receive() != nil)
+        }
+    }
+
+    @Test(arguments: kinds, [true, false])
+    func `a stranger outside learns nothing, whatever is wrong with his packet`(kind: IOKind, isV4: Bool) throws {
+        let ends = Ends(isV4: isV4)
+        try withLoop(kind, inside: .inside(mtu: 1280)) { wires in
+            for (hops, size) in [(UInt8(1), 10), (64, 1400)] {
+                let packet = TestPacket.udp(
+                    from: ends.remote, 53, to: ends.exit, 20_000, payload: .init(repeating: 0, count: size)
+                ).with { ($0.hopLimit, $0.mayBeFragmented) = (hops, false) }
+                wires.outside.send(packet.octets)
+            }
+            #expect(wires.outside.receive(milliseconds: 100) == nil)
+            let statistics = try #require(try wires.inquiries.ask { _, snapshot in snapshot.statistics })
+            #expect(statistics.dropped(.refused(.noFlow)) == 2)
+        }
+    }
+
+    @Test(arguments: kinds)
+    func `without an address on the tailnet to answer from, nothing is said`(kind: IOKind) throws {
+        try withLoop(kind, inside: Interface(v4: nil, v6: IPAddress(TestPacket.node6), mtu: 1280)) { wires in
+            wires.inside.send(
+                TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).with { $0.hopLimit = 1 }.octets)
+            #expect(wires.inside.receive(milliseconds: 100) == nil)
+        }
+    }
+
+    // MARK: How many
+
+    @Test(arguments: kinds)
+    func `of a hundred probes six are answered, of a hundred too long packets fifty, and the rest is counted`(
+        kind: IOKind
+    ) throws {
+        try withLoop(kind, outside: .outside(mtu: 1280)) { wires in
+            let probe = TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).with { $0.hopLimit = 1 }
+            let long = TestPacket.udp(
+                from: TestPacket.client6, 1, to: TestPacket.remote6, 2, payload: .init(repeating: 0, count: 1233))
+            for _ in 0..<100 { wires.inside.send(probe.octets) }
+            for _ in 0..<100 { wires.inside.send(long.octets) }
+            var received = 0
+            while wires.inside.receive(milliseconds: 100) != nil { received += 1 }
+            let statistics = try #require(try wires.inquiries.ask { _, snapshot in snapshot.statistics })
+            // A machine that is slow gives the buckets time to fill: a millisecond for another of the long ones.
+            #expect((6...7).contains(statistics.sent(.timeExceeded)))
+            #expect((50...90).contains(statistics.sent(.packetTooBig)))
+            let sent = statistics.sent(.timeExceeded) + statistics.sent(.packetTooBig)
+            #expect(statistics.errorsSuppressed == 200 - sent)
+            #expect(received == sent)
+            #expect(statistics.dropped(.refused(.hopLimitExceeded)) == 100)
+            #expect(statistics.dropped(.refused(.packetTooBig)) == 100)
+        }
+    }
+
+    @Test func `an error that the port does not take is not counted as sent`() throws {
+        try withLoop(.poll) { wires in
+            // Nobody reads: the socket's room is soon used up. io_uring would wait for more room; a tun has none to wait for.
+            let last = TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).with { $0.hopLimit = 1 }
+            for number in 0..<400 {
+                let packet = last.with { $0.source[3] = UInt8(number / 2 + 2) }
+                wires.inside.send(packet.octets)
+                if number % 40 == 39 { usleep(45_000) }
+            }
+            var statistics = Statistics()
+            for _ in 0..<100 where statistics.dropped(.refused(.hopLimitExceeded)) < 400 {
+                usleep(20_000)
+                statistics = try #require(try wires.inquiries.ask { _, snapshot in snapshot.statistics })
+            }
+            var received: UInt64 = 0
+            while wires.inside.receive(milliseconds: 50) != nil { received += 1 }
+            #expect(statistics.sent(.timeExceeded) == received)
+            #expect(statistics.sent(.timeExceeded) + statistics.errorsSuppressed == 400)
+            #expect(statistics.dropped(.refused(.hopLimitExceeded)) == 400)
+            #expect(statistics.dropped(.refused(.writeRefused)) == 0)
+        }
+    }
+}
+
+extension TestPacket {
+    /// An ICMP error as a router sends it.
+    static func error(
+        _ kind: (type: UInt8, code: UInt8), from source: [UInt8], to destination: [UInt8], quoting packet: [UInt8],
+        mtu: UInt32 = 0, typeOfService: UInt8 = 0
+    ) -> [UInt8] {
+        let isV4 = source.count == 4
+        let quote = packet.prefix(isV4 ? 576 - 28 : 1280 - 48)
+        return TestPacket(
+            source: source, destination: destination, protocolNumber: isV4 ? 1 : 58,
+            transport: [kind.type, kind.code, 0, 0] + be(mtu) + quote, identification: 0,
+            typeOfService: isV4 ? 0xc0 | typeOfService : 0, mayBeFragmented: false
+        ).octets
     }
 }

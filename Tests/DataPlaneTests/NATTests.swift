@@ -219,18 +219,142 @@ struct NATTests {
         #expect(live == 0)
     }
 
-    @Test(arguments: [
-        [127, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 1], [255, 255, 255, 255], [169, 254, 1, 1],
-    ])
+    /// Loopback, unspecified, this network, multicast, broadcast, link-local, reserved; the node's own, which reach it
+    /// another way; the exit address, of which no port is lent.
+    @Test(
+        arguments: [
+            [127, 0, 0, 1], [0, 0, 0, 0], [0, 1, 2, 3], [224, 0, 0, 1], [239, 255, 255, 250], [255, 255, 255, 255],
+            [169, 254, 1, 1], [240, 0, 0, 1], TestPacket.node4, TestPacket.exit4,
+            [UInt8](repeating: 0, count: 16), [UInt8](repeating: 0, count: 15) + [1],
+            [0xff, 2] + [UInt8](repeating: 0, count: 13) + [1], [0xfe, 0x80] + [UInt8](repeating: 0, count: 13) + [1],
+            TestPacket.node6, TestPacket.exit6,
+        ] as [[UInt8]])
     func `no flow begins from or to an address that no router forwards`(address: [UInt8]) throws {
         var translator = try Translator()
+        let isV4 = address.count == 4
         for packet in [
-            TestPacket.udp(from: address, 1, to: TestPacket.remote4, 2),
-            .udp(from: TestPacket.client4, 1, to: address, 2),
+            TestPacket.udp(from: address, 1, to: isV4 ? TestPacket.remote4 : TestPacket.remote6, 2),
+            .udp(from: isV4 ? TestPacket.client4 : TestPacket.client6, 1, to: address, 2),
         ] {
             let outcome = translator.egress(packet.octets)
             #expect(outcome == .dropped(.refused(.unforwardableAddress)))
         }
+        let live = translator.nat.flows.live
+        #expect(live == 0)
+    }
+
+    /// The VPN's own resolver, a CGNAT address behind the VPN, private networks, documentation.
+    @Test(
+        arguments: [
+            [10, 64, 0, 1], [100, 64, 0, 23], [192, 168, 1, 1], [172, 16, 0, 1], [198, 51, 100, 7],
+            [0xfd, 0, 0, 0x64] + [UInt8](repeating: 0, count: 11) + [1],
+        ] as [[UInt8]])
+    func `a private address behind the VPN is a remote like any other`(address: [UInt8]) throws {
+        var translator = try Translator()
+        let isV4 = address.count == 4
+        let client = isV4 ? TestPacket.client4 : TestPacket.client6
+        let outside = try translator.open(TestPacket.udp(from: client, 5000, to: address, 53).octets)
+        let back = translator.ingress(
+            TestPacket.udp(from: address, 53, to: isV4 ? TestPacket.exit4 : TestPacket.exit6, outside).octets)
+        #expect(
+            back == .forwarded(TestPacket.udp(from: address, 53, to: client, 5000).with { $0.hopLimit = 63 }.octets))
+    }
+
+    @Test func `a probe that ends here or does not fit begins no flow`() throws {
+        var translator = try Translator(outside: .outside(mtu: 1280))
+        let probe = TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).with { $0.hopLimit = 1 }
+        let long = TestPacket.udp(
+            from: TestPacket.client6, 1, to: TestPacket.remote6, 2, payload: .init(repeating: 0, count: 1233))
+        let outcomes = [translator.egress(probe.octets), translator.egress(long.octets)]
+        #expect(outcomes == [.dropped(.refused(.hopLimitExceeded)), .dropped(.refused(.packetTooBig))])
+        let live = translator.nat.flows.live
+        #expect(live == 0)
+    }
+
+    @Test func `from outside the flow is asked for before hops and length are looked at`() throws {
+        var translator = try Translator(inside: .inside(mtu: 1280))
+        let outside = try translator.open(
+            TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).octets)
+        func answer(to port: UInt16, hops: UInt8, size: Int) -> [UInt8] {
+            TestPacket.udp(
+                from: TestPacket.remote4, 2, to: TestPacket.exit4, port, payload: .init(repeating: 0, count: size)
+            ).with { ($0.hopLimit, $0.mayBeFragmented) = (hops, false) }.octets
+        }
+        for (hops, size, rule) in [
+            (UInt8(1), 10, DropReason.Rule.hopLimitExceeded), (0, 10, .hopLimitExceeded), (64, 1300, .packetTooBig),
+        ] {
+            let known = translator.ingress(answer(to: outside, hops: hops, size: size))
+            let unknown = translator.ingress(answer(to: outside &+ 1, hops: hops, size: size))
+            #expect(known == .dropped(.refused(rule)))
+            #expect(unknown == .dropped(.refused(.noFlow)))
+        }
+    }
+
+    @Test func `another exit address ends the flows of its family, and of no other`() throws {
+        var translator = try Translator()
+        for client in 0..<30 { _ = try translator.open(Self.tcp(client)) }
+        for port in UInt16(1)...20 {
+            _ = try translator.open(TestPacket.udp(from: TestPacket.client6, port, to: TestPacket.remote6, 2).octets)
+        }
+        let elsewhere: [UInt8] = [10, 64, 0, 99]
+        let other = Interface(v4: IPAddress(elsewhere), v6: IPAddress(TestPacket.exit6), mtu: 1400)
+        let change = translator.nat.replace(.outside, by: other)
+        #expect(change == 30)
+        let left = (live: translator.nat.flows.live, inUse: translator.nat.bindings.inUse)
+        #expect(left == (20, 20))
+        #expect(translator.liveWords.openPorts(.tcp).isEmpty)
+        #expect(translator.nat.flowsFlushed == 30)
+
+        // What was known before goes on, what comes now leaves by the new address.
+        let known = translator.egress(TestPacket.udp(from: TestPacket.client6, 7, to: TestPacket.remote6, 2).octets)
+        #expect(known.octets != nil)
+        let begun = translator.egress(Self.tcp(1)).octets
+        #expect(begun?[12..<16] == elsewhere[...])
+
+        let same = translator.nat.replace(.outside, by: other)
+        #expect(same == 0)
+        let tailnet = translator.nat.replace(.inside, by: Interface(v4: nil, v6: nil, mtu: 1280))
+        #expect(tailnet == 0)
+        let none = translator.nat.replace(.outside, by: Interface(v4: nil, v6: nil, mtu: 1400))
+        #expect(none == 0, "they may come back")
+        let refused = translator.egress(Self.tcp(1))
+        let known4 = translator.egress(Self.tcp(1, flags: 0x10))
+        #expect(refused == .dropped(.refused(.noExitAddress)) && known4 == refused)
+        let back = translator.nat.replace(.outside, by: other)
+        let goesOn = translator.egress(Self.tcp(1, flags: 0x10))
+        #expect(back == 0 && goesOn.octets != nil)
+        translator.advance(to: translator.now + 8000)
+        let ended = translator.statistics.flowsExpired + translator.statistics.flowsEvicted
+        #expect(translator.statistics.flowsOpened == ended + translator.nat.flowsFlushed)
+    }
+
+    @Test(arguments: [true, false])
+    func `two ends that send their SYN at the same time meet`(isV4: Bool) throws {
+        let client = isV4 ? TestPacket.client4 : TestPacket.client6
+        let remote = isV4 ? TestPacket.remote4 : TestPacket.remote6
+        let exit = isV4 ? TestPacket.exit4 : TestPacket.exit6
+        var translator = try Translator()
+        let outside = try translator.open(TestPacket.tcp(from: client, 5000, to: remote, 443, flags: 2).octets)
+        // RFC 5382 REQ-2: the other SYN, from the very remote that was asked, is let in.
+        let crossing = translator.ingress(TestPacket.tcp(from: remote, 443, to: exit, outside, flags: 2).octets)
+        #expect(
+            crossing
+                == .forwarded(
+                    TestPacket.tcp(from: remote, 443, to: client, 5000, flags: 2).with { $0.hopLimit = 63 }.octets))
+        for (isOut, flags, state) in [
+            (true, UInt8(0x12), FlowState.established), (false, 0x12, .established), (true, 0x10, .established),
+            (false, 0x11, .remoteFinished), (true, 0x11, .closing),
+        ] {
+            let packet =
+                isOut
+                ? translator.egress(TestPacket.tcp(from: client, 5000, to: remote, 443, flags: flags).octets)
+                : translator.ingress(TestPacket.tcp(from: remote, 443, to: exit, outside, flags: flags).octets)
+            #expect(packet.octets != nil)
+            #expect(translator.flows.map(\.state) == [state])
+        }
+        // Another port of the remote is another remote.
+        let stranger = translator.ingress(TestPacket.tcp(from: remote, 444, to: exit, outside, flags: 2).octets)
+        #expect(stranger == .dropped(.refused(.noFlow)))
     }
 
     @Test func `a reset or an echo reply begins nothing`() throws {
@@ -261,7 +385,7 @@ struct NATTests {
     }
 
     @Test func `without an address of its family a packet has no exit`() throws {
-        var translator = try Translator(exits: ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: nil))
+        var translator = try Translator(outside: Interface(v4: IPAddress(TestPacket.exit4), v6: nil, mtu: 1420))
         let refused = translator.egress(TestPacket.udp(from: TestPacket.client6, 1, to: TestPacket.remote6, 2).octets)
         #expect(refused == .dropped(.refused(.noExitAddress)))
         let forwarded = translator.egress(TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).octets)

@@ -12,6 +12,8 @@ struct TestPacket {
     var transport: [UInt8]
     var hopLimit: UInt8 = 64
     var identification: UInt16 = 1
+    var typeOfService: UInt8 = 0
+    var mayBeFragmented = true
     var checksum = Checksum.right
     /// IPv4 options, a multiple of four octets.
     var options: [UInt8] = []
@@ -19,10 +21,12 @@ struct TestPacket {
     var extensions: [(number: UInt8, octets: [UInt8])] = []
 
     static let client4: [UInt8] = [100, 64, 0, 2]
+    static let node4: [UInt8] = [100, 127, 255, 254]
     static let remote4: [UInt8] = [203, 0, 113, 10]
     static let exit4: [UInt8] = [10, 64, 0, 2]
     static let router4: [UInt8] = [198, 51, 100, 1]
     static let client6: [UInt8] = [0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    static let node6: [UInt8] = [0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]
     static let remote6: [UInt8] = [0x20, 0x01, 0x0d, 0xb8, 1, 0x13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10]
     static let exit6: [UInt8] = [0xfd, 0, 0, 0x64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
     static let router6: [UInt8] = [0x20, 0x01, 0x0d, 0xb8, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
@@ -76,7 +80,9 @@ struct TestPacket {
     }
 
     /// The packet with every checksum as asked for.
-    var octets: [UInt8] { network(payloadLength: transport.count) + finishedTransport }
+    var octets: [UInt8] {
+        network(payloadLength: transport.count, fragment: mayBeFragmented ? 0 : 0x4000) + finishedTransport
+    }
 
     private var finishedTransport: [UInt8] {
         guard let field = Self.checksumField(protocolNumber) else { return transport }
@@ -106,12 +112,13 @@ struct TestPacket {
                 let next = index + 1 < extensions.count ? extensions[index + 1].number : protocolNumber
                 chain += [next] + header.octets.dropFirst()
             }
-            return [0x60, 0, 0, 0] + Self.be(UInt16(chain.count + payloadLength))
+            return [0x60 | typeOfService >> 4, typeOfService << 4, 0, 0] + Self.be(UInt16(chain.count + payloadLength))
                 + [extensions.first?.number ?? protocolNumber, hopLimit] + source + destination + chain
         }
         let length = 20 + options.count
         var header: [UInt8] =
-            [0x40 | UInt8(length / 4), 0] + Self.be(UInt16(length + payloadLength)) + Self.be(identification)
+            [0x40 | UInt8(length / 4), typeOfService] + Self.be(UInt16(length + payloadLength))
+            + Self.be(identification)
             + Self.be(fragment) + [hopLimit, protocolNumber, 0, 0]
         header += source + destination + options
         header.replaceSubrange(10..<12, with: Self.be(~naiveSum(header)))

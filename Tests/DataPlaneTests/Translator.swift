@@ -8,21 +8,33 @@ struct Translator: ~Copyable {
     var nat: NAT
     var statistics = Statistics()
     var now: UInt32 = 1000
+    /// How the last packet that was forwarded goes on.
+    var passage = Passage.whole
     let liveWords = LiveWords()
 
-    init(flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, exits: ExitAddresses = .test) throws {
-        nat = try testNAT(flows: flows, range: range, exits: exits, live: liveWords.bindings, now: now)
+    init(
+        flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, inside: Interface = .inside(),
+        outside: Interface = .outside()
+    ) throws {
+        nat = try testNAT(
+            flows: flows, range: range, inside: inside, outside: outside, live: liveWords.bindings, now: now)
     }
 
     /// What leaves towards the VPN, or why nothing does.
-    mutating func egress(_ packet: [UInt8], checksum: PendingChecksum = .complete) -> Outcome {
+    ///
+    /// - Parameter wireLength: of a super-packet's segments.
+    mutating func egress(
+        _ packet: [UInt8], checksum: PendingChecksum = .complete, wireLength: Int? = nil
+    ) -> Outcome {
         Outcome { () throws(DropReason) -> [UInt8] in
             var octets = packet
             var span = octets.mutableSpan
             var raw = unsafe span.mutableBytes
             let summary = try parsed(raw.bytes)
             let hash = nat.flows.hash(.outbound(summary))
-            try nat.egress(&raw, summary, hash: hash, checksum: checksum, now: now, &statistics)
+            passage = try nat.egress(
+                &raw, summary, wireLength: wireLength ?? summary.totalLength, hash: hash, checksum: checksum, now: now,
+                &statistics)
             return octets
         }
     }
@@ -34,14 +46,17 @@ struct Translator: ~Copyable {
     }
 
     /// What goes on to the tailnet, or why nothing does.
-    mutating func ingress(_ packet: [UInt8], checksum: PendingChecksum = .complete) -> Outcome {
+    mutating func ingress(
+        _ packet: [UInt8], checksum: PendingChecksum = .complete, wireLength: Int? = nil
+    ) -> Outcome {
         Outcome { () throws(DropReason) -> [UInt8] in
             var octets = packet
             var span = octets.mutableSpan
             var raw = unsafe span.mutableBytes
             let summary = try parsed(raw.bytes)
             let hash = nat.flows.hash(.inbound(summary))
-            try nat.ingress(&raw, summary, hash: hash, checksum: checksum, now: now)
+            passage = try nat.ingress(
+                &raw, summary, wireLength: wireLength ?? summary.totalLength, hash: hash, checksum: checksum, now: now)
             return octets
         }
     }

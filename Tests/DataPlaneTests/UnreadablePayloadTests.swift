@@ -22,10 +22,13 @@ struct UnreadablePayloadTests {
         switch direction {
         case .egress:
             let hash = nat.flows.hash(.outbound(summary))
-            try nat.egress(&octets, summary, hash: hash, checksum: checksum, now: 1000, &statistics)
+            _ = try nat.egress(
+                &octets, summary, wireLength: summary.totalLength, hash: hash, checksum: checksum, now: 1000,
+                &statistics)
         case .ingress:
             let hash = nat.flows.hash(.inbound(summary))
-            try nat.ingress(&octets, summary, hash: hash, checksum: checksum, now: 1000)
+            _ = try nat.ingress(
+                &octets, summary, wireLength: summary.totalLength, hash: hash, checksum: checksum, now: 1000)
         }
         return memory.octets(headers)
     }

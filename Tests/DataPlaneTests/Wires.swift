@@ -42,19 +42,27 @@ struct Wire: Sendable {
 }
 
 func testNAT(
-    flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, exits: ExitAddresses = .test,
-    live: consuming LiveBindings, now: UInt32 = LoopClock().seconds
+    flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, inside: Interface = .inside(),
+    outside: Interface = .outside(), live: consuming LiveBindings, now: UInt32 = LoopClock().seconds
 ) throws(KernelError) -> NAT {
     let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: now),
         bindings: try Bindings(range: range, live: live, seed: seed),
         fragments: try FragmentTable(seed: seed),
-        exits: exits)
+        inside: inside, outside: outside)
 }
 
-extension ExitAddresses {
-    static let test = ExitAddresses(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6))
+extension Interface {
+    /// The node on the tailnet. Any packet fits, unless a test says otherwise.
+    static func inside(mtu: Int = 70_000) -> Interface {
+        Interface(v4: IPAddress(TestPacket.node4), v6: IPAddress(TestPacket.node6), mtu: mtu)
+    }
+
+    /// The node on the VPN.
+    static func outside(mtu: Int = 70_000) -> Interface {
+        Interface(v4: IPAddress(TestPacket.exit4), v6: IPAddress(TestPacket.exit6), mtu: mtu)
+    }
 }
 
 /// What stands in for a tun: messages stay whole, and the near end, which is the port's, never waits.
@@ -66,7 +74,10 @@ func socketPair() throws(KernelError) -> (near: CInt, far: CInt) {
 }
 
 /// Runs a loop on a thread of its own for as long as `body` takes.
-func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
+func withLoop(
+    _ kind: IOKind, flows: Int = 1024, inside: Interface = .inside(), outside: Interface = .outside(),
+    _ body: (Wires) throws -> Void
+) throws {
     let (insidePort, insideWire) = try socketPair()
     let (outsidePort, outsideWire) = try socketPair()
     let inquiries = try Inquiries()
@@ -74,7 +85,8 @@ func withLoop(_ kind: IOKind, _ body: (Wires) throws -> Void) throws {
     let thread = try LoopThread(
         inside: Port(adopting: OwnedDescriptor(insidePort), name: "fwd-in", offloads: .all),
         outside: Port(adopting: OwnedDescriptor(outsidePort), name: "fwd-out", offloads: .all),
-        nat: try testNAT(live: liveWords.bindings), kinds: [kind], inquiries: inquiries)
+        nat: try testNAT(flows: flows, inside: inside, outside: outside, live: liveWords.bindings), kinds: [kind],
+        inquiries: inquiries)
     defer {
         inquiries.stop()
         try? thread.join()

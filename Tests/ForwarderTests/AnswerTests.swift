@@ -84,6 +84,30 @@ struct AnswerTests {
                 """)
     }
 
+    @Test("Status tells of errors that were sent, of clients that met here, and of flows that were flushed")
+    func statusOfARouter() {
+        var report = Self.status
+        report.errors = .init(sent: ["time_exceeded": 3, "packet_too_big": 12, "no_route": 0], suppressed: 7)
+        report.forwarded.hairpin = .init(packets: 5, bytes: 500)
+        report.flows.flushed = 2
+        #expect(
+            report.text.hasSuffix(
+                """
+                hairpin          5    500 B              0
+
+                dropped       packets
+                no_binding          4
+                bad_checksum        1
+
+                answered        errors
+                packet_too_big      12
+                suppressed           7
+                time_exceeded        3
+
+                """))
+        #expect(report.text.contains("7 opened, 3 expired, 1 evicted, 2 flushed"))
+    }
+
     @Test("Columns of numbers stand to the right, others to the left, nothing trails")
     func table() {
         #expect(

@@ -145,6 +145,12 @@ struct Status: Decodable {
     struct Forwarded: Decodable {
         let egress: Traffic
         let ingress: Traffic
+        let hairpin: Traffic
+    }
+
+    struct Errors: Decodable {
+        let sent: [String: UInt64]
+        let suppressed: UInt64
     }
 
     struct Flows: Decodable {
@@ -154,5 +160,6 @@ struct Status: Decodable {
 
     let forwarded: Forwarded
     let flows: Flows
+    let errors: Errors
     let drops: [String: UInt64]
 }

@@ -27,12 +27,13 @@ struct LinkTests {
         try inFreshNamespace {
             try makeVethPair()
             try answer("ip tuntap add tunnel mode tun")
-            try answer("ip link set left up")
+            try answer("ip link set left up mtu 1400")
             let links = try Netlink().links()
             let oracle = try Oracle.all()
             #expect(links.map(\.name).sorted() == ["left", "lo", "right", "tunnel"])
             #expect(links.map(\.index) == oracle.map(\.ifindex))
             #expect(links.map(\.name) == oracle.map(\.ifname))
+            #expect(links.map(\.mtu) == oracle.map(\.mtu))
             #expect(links.map(\.isUp) == oracle.map { $0.flags.contains("UP") })
             #expect(links.map(\.isEthernet) == oracle.map { $0.linkType == "ether" })
         }

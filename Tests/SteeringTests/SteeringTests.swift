@@ -6,7 +6,7 @@ import Testing
     @Test func `the programs load and count nothing yet`() throws {
         let steering = try Steering()
         let verdicts = try steering.verdicts()
-        #expect(verdicts.count == 13)
+        #expect(verdicts.count == 14)
         #expect(verdicts.allSatisfy { $0.packets == 0 })
         #expect(verdicts.first?.name == "tailnet_to_port")
         // Whatever is no drop says where to.

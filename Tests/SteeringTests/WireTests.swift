@@ -181,6 +181,27 @@ final class L3WireTests {
         #expect(try steering.count(of: "vpn_to_host") == 1)
     }
 
+    @Test func `a fragment that overtakes its first one reaches us and the host, who puts its own datagram together`()
+        throws
+    {
+        try node.ip("addr add 203.0.113.5/32 dev wg0\nroute add 198.51.100.7/32 dev wg0")
+        let socket = try UDPSocket(at: "203.0.113.5", 40_000, in: node)
+        let segment = Octets(
+            datagram("198.51.100.7", "203.0.113.5", 53, 40_000, Octets(repeating: 7, count: 32))[20...])
+        let later = ipv4("198.51.100.7", "203.0.113.5", .udp, id: 77, offset: 24, Octets(segment[24...]))
+        vpn.send(later)
+        #expect(outside.receive()?.packet == later)
+        vpn.send(ipv4("198.51.100.7", "203.0.113.5", .udp, id: 77, more: true, Octets(segment[..<24])))
+        #expect(socket.receive() == Octets(repeating: 7, count: 32))
+        #expect(outside.receive(within: 50) == nil)
+        #expect(try steering.count(of: "vpn_to_both") == 1)
+
+        steering.close()
+        vpn.send(later)
+        #expect(outside.receive(within: 50) == nil)
+        #expect(try steering.count(of: "vpn_to_both") == 1)
+    }
+
     @Test func `a header cut short is dropped at the tailnet, not passed`() throws {
         tailnet.send(Octets(datagram("100.64.0.9", "198.51.100.7", 5000, 53, []).prefix(19)))
         tailnet.send(Octets(datagram("fd7a:115c:a1e0::9", "2001:db8:7::7", 5000, 53, []).prefix(39)))

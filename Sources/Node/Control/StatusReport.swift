@@ -84,10 +84,31 @@ package struct StatusReport: Report, Equatable {
     package struct Forwarded: Codable, Equatable, Sendable {
         package var egress: Traffic
         package var ingress: Traffic
+        /// From one client to another by way of the exit address.
+        package var hairpin: Traffic
+        /// Packets that left in fragments because the next hop takes no longer ones.
+        package var fragmented: UInt64
 
-        package init(egress: Traffic = .init(), ingress: Traffic = .init()) {
+        package init(
+            egress: Traffic = .init(), ingress: Traffic = .init(), hairpin: Traffic = .init(), fragmented: UInt64 = 0
+        ) {
             self.egress = egress
             self.ingress = ingress
+            self.hairpin = hairpin
+            self.fragmented = fragmented
+        }
+    }
+
+    /// ICMP errors of the node's own, about packets that it did not forward.
+    package struct Errors: Codable, Equatable, Sendable {
+        /// By kind; those that never happened may be missing.
+        package var sent: [String: UInt64]
+        /// Those that the limits on such errors forbade.
+        package var suppressed: UInt64
+
+        package init(sent: [String: UInt64] = [:], suppressed: UInt64 = 0) {
+            self.sent = sent
+            self.suppressed = suppressed
         }
     }
 
@@ -97,13 +118,19 @@ package struct StatusReport: Report, Equatable {
         package var opened: UInt64
         package var evicted: UInt64
         package var expired: UInt64
+        /// Those that ended with the exit address by which they left.
+        package var flushed: UInt64
 
-        package init(live: Int = 0, capacity: Int, opened: UInt64 = 0, evicted: UInt64 = 0, expired: UInt64 = 0) {
+        package init(
+            live: Int = 0, capacity: Int, opened: UInt64 = 0, evicted: UInt64 = 0, expired: UInt64 = 0,
+            flushed: UInt64 = 0
+        ) {
             self.live = live
             self.capacity = capacity
             self.opened = opened
             self.evicted = evicted
             self.expired = expired
+            self.flushed = flushed
         }
     }
 
@@ -136,6 +163,7 @@ package struct StatusReport: Report, Equatable {
     package var bindings: Bindings
     /// By drop reason; those that never happened may be missing.
     package var drops: [String: UInt64] = [:]
+    package var errors = Errors()
     package var startedAt: Date
     package var version: String
     package var pid: Int32

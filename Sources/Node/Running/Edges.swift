@@ -8,9 +8,11 @@ package struct Edges: Sendable {
     package let tailnet: Link?
     package let vpn: Link?
     package let uplink: Link?
-    /// The addresses of the vpn edge that clients leave by.
-    package let exits: ExitAddresses
-    /// The node's own addresses on the tailnet.
+    /// What the loop is to know of the tailnet edge: it answers clients from these addresses.
+    package let inside: Interface
+    /// And of the vpn edge: clients leave by these addresses.
+    package let outside: Interface
+    /// All of the node's own addresses on the tailnet.
     package let nodeAddresses: [IPAddress]
     /// What a node still waits for, for a person: an edge that is not there, down, or without an address.
     package let missing: [String]
@@ -20,7 +22,7 @@ package struct Edges: Sendable {
 
 extension Edges {
     package static let none = Edges(
-        tailnet: nil, vpn: nil, uplink: nil, exits: ExitAddresses(v4: nil, v6: nil), nodeAddresses: [], missing: [],
+        tailnet: nil, vpn: nil, uplink: nil, inside: .none, outside: .none, nodeAddresses: [], missing: [],
         isAbandoned: false)
 
     /// Why these can be no edges, however long one waits.
@@ -43,15 +45,15 @@ extension Edges {
         let own = Side.allCases.map(\.portName)
         isAbandoned = links.allSatisfy { $0.isLoopback || own.contains($0.name) }
 
-        var exits = ExitAddresses(v4: nil, v6: nil)
-        if let vpn {
-            let usable = try netlink.addresses(of: vpn)
-                .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }.map(\.address)
-            exits = ExitAddresses(v4: usable.first { $0.isV4 }, v6: usable.first { !$0.isV4 })
+        func addresses(_ link: Link?) throws(KernelError) -> [InterfaceAddress] {
+            guard let link else { return [] }
+            return try netlink.addresses(of: link)
         }
-        self.exits = exits
-        let ownAddresses = try tailnet.map { tailnet throws(KernelError) in try netlink.addresses(of: tailnet) } ?? []
-        nodeAddresses = ownAddresses.map(\.address)
+        let own = try addresses(tailnet)
+        nodeAddresses = own.map(\.address)
+        inside = Interface(tailnet, own.filter { $0.scope == .global })
+        outside = Interface(
+            vpn, try addresses(vpn).filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated })
 
         var missing: [String] = []
         for (name, link) in [(settings.tailnet, tailnet), (settings.vpn, vpn)] {
@@ -59,10 +61,8 @@ extension Edges {
         }
         if missing.isEmpty {
             // Without the node's own addresses its own traffic would count as exit traffic.
-            if !ownAddresses.contains(where: { $0.scope == .global }) {
-                missing.append("an address on \(settings.tailnet)")
-            }
-            if exits.v4 == nil, exits.v6 == nil { missing.append("an address on \(settings.vpn)") }
+            if inside.isBare { missing.append("an address on \(settings.tailnet)") }
+            if outside.isBare { missing.append("an address on \(settings.vpn)") }
         }
         self.missing = missing
     }
@@ -76,4 +76,17 @@ extension Edges {
         }
         return nil
     }
+}
+
+extension Interface {
+    static let none = Interface(v4: nil, v6: nil, mtu: 0)
+
+    /// A link as a router uses it: the first of its addresses of each family.
+    fileprivate init(_ link: Link?, _ addresses: [InterfaceAddress]) {
+        let addresses = addresses.map(\.address)
+        self.init(
+            v4: addresses.first { $0.isV4 }, v6: addresses.first { !$0.isV4 }, mtu: link.map { Int($0.mtu) } ?? 0)
+    }
+
+    fileprivate var isBare: Bool { v4 == nil && v6 == nil }
 }

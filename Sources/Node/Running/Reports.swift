@@ -34,18 +34,25 @@ extension StatusReport {
         edges = Edges(
             tailnet: present.tailnet.map(Edge.init), vpn: present.vpn.map(Edge.init),
             uplink: present.uplink.map(Edge.init))
-        exitAddresses = ExitAddresses(v4: present.exits.v4?.description, v6: present.exits.v6?.description)
+        exitAddresses = ExitAddresses(v4: present.outside.v4?.description, v6: present.outside.v6?.description)
         ports = Ports(
             inside: Port(name: Side.inside.portName, offloads: snapshot.offloads.inside),
             outside: Port(name: Side.outside.portName, offloads: snapshot.offloads.outside))
-        forwarded = Forwarded(egress: Traffic(statistics.egress), ingress: Traffic(statistics.ingress))
+        forwarded = Forwarded(
+            egress: Traffic(statistics.egress), ingress: Traffic(statistics.ingress),
+            hairpin: Traffic(statistics.hairpin), fragmented: statistics.packetsFragmented)
         flows.live = snapshot.flowsLive
         flows.opened = statistics.flowsOpened
         flows.evicted = statistics.flowsEvicted
         flows.expired = statistics.flowsExpired
+        flows.flushed = snapshot.flowsFlushed
         bindings.inUse = snapshot.bindingsInUse
         drops = Dictionary(
             uniqueKeysWithValues: DropReason.all.map { ($0.name.description, statistics.dropped($0)) })
+        errors = Errors(
+            sent: Dictionary(
+                uniqueKeysWithValues: ICMPError.allCases.map { ($0.name.description, statistics.sent($0)) }),
+            suppressed: statistics.errorsSuppressed)
         do throws(KernelError) {
             // What the programs refused before it could reach us.
             drops.merge(try session.steeringDrops()) { $1 }

@@ -26,7 +26,9 @@ final class Session: Sendable {
     private struct Standing {
         var edges = Edges.none
         var ways: Ways?
-        var exits = ExitAddresses(v4: nil, v6: nil)
+        /// As the loop knows them.
+        var inside: Interface?
+        var outside: Interface?
         /// What can be taken back, until it has once forwarded: a start that fails leaves the host as it was.
         var made: [Plan.Step] = []
     }
@@ -87,13 +89,14 @@ final class Session: Sendable {
         let ways = Ways(
             tailnet: edges.tailnet.map { .init(index: $0.index, isEthernet: $0.isEthernet) },
             vpn: edges.vpn.map { .init(index: $0.index, isEthernet: $0.isEthernet) }, insidePort: ports.inside,
-            outsidePort: ports.outside, exitIPv4: edges.exits.v4, exitIPv6: edges.exits.v6)
+            outsidePort: ports.outside, exitIPv4: edges.outside.v4, exitIPv6: edges.outside.v6)
         let isOpen = edges.missing.isEmpty
         if !isOpen || before.ways != ways { close() }
         do throws(KernelError) {
             var ended = 0
-            // An exit address that is gone for a moment comes back with its flows.
-            if isOpen, before.exits != edges.exits { ended = try leave(by: edges.exits) }
+            if isOpen, (before.inside, before.outside) != (edges.inside, edges.outside) {
+                ended = try replaceInterfaces(edges.inside, edges.outside)
+            }
             try steering.withLock { steering throws(KernelError) in
                 try steering.keepLocal(settings.keptLocal(edges))
                 // The programs must know their edges before the first packet.
@@ -118,11 +121,12 @@ final class Session: Sendable {
         standing.withLock { $0.ways = nil }
     }
 
-    private func leave(by exits: ExitAddresses) throws(KernelError) -> Int {
-        guard let ended = try inquiries.ask({ nat, _ in nat.leave(by: exits) }) else {
-            throw KernelError("ask", .timedOut, "packet loop")
+    private func replaceInterfaces(_ inside: Interface, _ outside: Interface) throws(KernelError) -> Int {
+        let ended = try inquiries.ask { nat, _ in
+            nat.replace(.inside, by: inside) + nat.replace(.outside, by: outside)
         }
-        standing.withLock { $0.exits = exits }
+        guard let ended else { throw KernelError("ask", .timedOut, "packet loop") }
+        standing.withLock { ($0.inside, $0.outside) = (inside, outside) }
         return ended
     }
 
@@ -232,7 +236,7 @@ extension Session {
         bindings.hold(.udp, ports: held.udp)
         return NAT(
             flows: try FlowTable(capacity: settings.flows, seed: seed, now: LoopClock().seconds), bindings: bindings,
-            fragments: try FragmentTable(seed: seed), exits: ExitAddresses(v4: nil, v6: nil))
+            fragments: try FragmentTable(seed: seed), inside: .none, outside: .none)
     }
 }
 

@@ -30,18 +30,27 @@ extension StatusReport: Answer {
             ["ports", ports?.joined(separator: ", ") ?? "none"],
             ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
             ["flows", "\(flows.live) of \(flows.capacity) live"],
-            ["", "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"],
+            [
+                "",
+                "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
+                    + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
+            ],
             ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
         ])
+        var ways = [("egress", forwarded.egress), ("ingress", forwarded.ingress)]
+        if forwarded.hairpin.packets > 0 { ways.append(("hairpin", forwarded.hairpin)) }
         let traffic = textTable(
             [["forwarded", "packets", "bytes", "super-packets"]]
-                + [("egress", forwarded.egress), ("ingress", forwarded.ingress)].map { way, traffic in
-                    [way, "\(traffic.packets)", bytesText(traffic.bytes), "\(traffic.superPackets)"]
-                })
-        let dropped = drops.filter { $0.value > 0 }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-        let drops =
-            dropped.isEmpty
-            ? "no packet dropped\n" : textTable([["dropped", "packets"]] + dropped.map { [$0.key, "\($0.value)"] })
-        return [facts, traffic, drops].joined(separator: "\n")
+                + ways.map { [$0, "\($1.packets)", bytesText($1.bytes), "\($1.superPackets)"] })
+        let drops = Self.countTable("dropped", "packets", drops) ?? "no packet dropped\n"
+        let told = errors.sent.merging(["suppressed": errors.suppressed]) { $1 }
+        return ([facts, traffic, drops] + [Self.countTable("answered", "errors", told)].compactMap(\.self))
+            .joined(separator: "\n")
+    }
+
+    /// What happened at all, the most frequent first; nothing where nothing did.
+    private static func countTable(_ what: String, _ unit: String, _ counts: [String: UInt64]) -> String? {
+        let counted = counts.filter { $0.value > 0 }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        return counted.isEmpty ? nil : textTable([[what, unit]] + counted.map { [$0.key, "\($0.value)"] })
     }
 }

@@ -12,9 +12,11 @@ struct ReportTests {
             json == #"{"bindings":{"capacity":16384,"in_use":3},"drops":{"bad_checksum":1,"no_binding":4},"#
                 + #""edges":{"tailnet":{"index":4,"kind":"layer3","name":"tailscale0"},"#
                 + #""uplink":{"index":2,"kind":"ethernet","name":"eth0"},"#
-                + #""vpn":{"index":5,"kind":"layer3","name":"tun0"}},"exit_addresses":{"v4":"198.51.100.7"},"#
-                + #""flows":{"capacity":65536,"evicted":1,"expired":3,"live":3,"opened":7},"#
-                + #""forwarded":{"egress":{"bytes":12345678,"packets":10,"super_packets":2},"#
+                + #""vpn":{"index":5,"kind":"layer3","name":"tun0"}},"errors":{"sent":{"packet_too_big":3},"suppressed":1},"#
+                + #""exit_addresses":{"v4":"198.51.100.7"},"#
+                + #""flows":{"capacity":65536,"evicted":1,"expired":3,"flushed":2,"live":3,"opened":7},"#
+                + #""forwarded":{"egress":{"bytes":12345678,"packets":10,"super_packets":2},"fragmented":5,"#
+                + #""hairpin":{"bytes":0,"packets":0,"super_packets":0},"#
                 + #""ingress":{"bytes":0,"packets":0,"super_packets":0}},"io":"poll","#
                 + #""io_reason":"io_uring_setup: Operation not permitted","pid":42,"#
                 + #""ports":{"inside":{"name":"fwd-in","offloads":"all"},"#

@@ -71,7 +71,7 @@ enum Examples {
     static var status: StatusReport {
         var report = StatusReport(
             state: .forwarding, io: .poll, ioReason: "io_uring_setup: Operation not permitted",
-            flows: .init(live: 3, capacity: 65_536, opened: 7, evicted: 1, expired: 3),
+            flows: .init(live: 3, capacity: 65_536, opened: 7, evicted: 1, expired: 3, flushed: 2),
             bindings: .init(inUse: 3, capacity: 16_384), startedAt: start, pid: 42)
         report.edges = .init(
             tailnet: .init(name: "tailscale0", index: 4, kind: .layer3),
@@ -81,7 +81,9 @@ enum Examples {
         report.ports = .init(
             inside: .init(name: "fwd-in", offloads: .all), outside: .init(name: "fwd-out", offloads: .noUSO))
         report.forwarded.egress = .init(packets: 10, bytes: 12_345_678, superPackets: 2)
+        report.forwarded.fragmented = 5
         report.drops = ["no_binding": 4, "bad_checksum": 1]
+        report.errors = .init(sent: ["packet_too_big": 3], suppressed: 1)
         return report
     }
 
