@@ -31,10 +31,13 @@ func checkQuote(_ octets: [UInt8]) {
     precondition(packet.tcpFlags == [])
 }
 
-/// A TCP header is there as a whole, options included.
+/// A TCP header is there as a whole; an MSS option lies between its fixed part and the data.
 func checkTCPHeader(_ octets: [UInt8]) {
     guard let header = try? TCPHeader(parsing: octets.raw) else { return }
     precondition(header.dataOffset >= TCPHeader.size && header.dataOffset <= octets.count)
+    guard let option = header.maximumSegmentSize else { return }
+    precondition(option.offset >= TCPHeader.size + 2 && option.offset + 2 <= header.dataOffset)
+    precondition(octets.raw.word16(at: option.offset) == option.value)
 }
 
 /// The shorter headers are there as a whole or not at all.

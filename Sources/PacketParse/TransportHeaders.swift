@@ -29,6 +29,33 @@ public struct TCPHeader: ~Escapable {
     /// In octets.
     public var dataOffset: Int { Int(bytes.octet(at: Field.dataOffset) >> 4) &* 4 }
     public var flags: TCPFlags { TCPFlags(rawValue: bytes.octet(at: Field.flags)) }
+
+    /// The maximum segment size option: its value, and where the value lies from the header's first octet.
+    public struct MaximumSegmentSize: Sendable {
+        public let value: UInt16
+        public let offset: Int
+    }
+
+    /// The first MSS option before the end of the list or anything malformed (RFC 9293 section 3.2).
+    public var maximumSegmentSize: MaximumSegmentSize? {
+        var offset = Self.size
+        let end = dataOffset
+        while offset < end {
+            switch bytes.octet(at: offset) {
+            case 0: return nil
+            case 1: offset &+= 1
+            case let kind:
+                guard offset &+ 1 < end else { return nil }
+                let length = Int(bytes.octet(at: offset &+ 1))
+                guard length >= 2, offset &+ length <= end else { return nil }
+                if kind == 2, length == 4 {
+                    return MaximumSegmentSize(value: bytes.word16(at: offset &+ 2), offset: offset &+ 2)
+                }
+                offset &+= length
+            }
+        }
+        return nil
+    }
 }
 
 /// A UDP header over octets that were checked once (RFC 768): all eight are inside the span.

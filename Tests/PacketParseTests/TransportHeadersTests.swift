@@ -22,6 +22,32 @@ struct TransportHeadersTests {
         #expect(octets.raw.word16(at: TCPHeader.Field.checksum) == 0x0102)
     }
 
+    @Test(
+        "the MSS is found wherever it stands",
+        arguments: [
+            ([2, 4, 5, 0xb4], 22), ([1, 1, 1, 2, 4, 5, 0xb4], 25),
+            ([4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4], 34),
+            ([1, 2, 4, 5, 0xb4], 23),
+        ] as [([UInt8], Int)])
+    func maximumSegmentSize(options: [UInt8], offset: Int) throws {
+        let octets = tcp(options)
+        let option = try TCPHeader(parsing: octets.raw).maximumSegmentSize
+        #expect(option?.value == 1460)
+        #expect(option?.offset == offset)
+    }
+
+    @Test(
+        "no MSS is found behind the end of the options or behind a malformed one",
+        arguments: [
+            [], [1, 1, 1, 1], [0, 2, 4, 5, 0xb4], [8, 0, 2, 4, 5, 0xb4], [8, 1, 2, 4, 5, 0xb4], [8, 40, 2, 4, 5, 0xb4],
+            [2, 3, 5, 0xb4], [1, 1, 1, 2], [1, 1, 2, 4],
+        ] as [[UInt8]])
+    func noMaximumSegmentSize(options: [UInt8]) throws {
+        let octets = tcp(options)
+        let option = try TCPHeader(parsing: octets.raw).maximumSegmentSize
+        #expect(option == nil)
+    }
+
     @Test("a TCP header that is cut or contradicts itself does not come to exist")
     func refusals() {
         let octets = tcp([2, 4, 5, 0xb4])
