@@ -31,7 +31,7 @@ func checkQuote(_ octets: [UInt8]) {
     precondition(packet.tcpFlags == [])
 }
 
-/// A TCP header is there as a whole, options included; an MSS option lies between the fixed header and the data.
+/// A TCP header is there as a whole; an MSS option lies between its fixed part and the data.
 func checkTCPHeader(_ octets: [UInt8]) {
     guard let header = try? TCPHeader(parsing: octets.raw) else { return }
     precondition(header.dataOffset >= TCPHeader.size && header.dataOffset <= octets.count)

@@ -32,6 +32,7 @@ extension Trait where Self == ConditionTrait {
         #expect(answer["wireguard_bytes"] as? Int == 200_000)
         #expect(try #require(answer["tcp_gbit_per_s"] as? Double) > 0)
         #expect(try #require(answer["kernel_tcp_gbit_per_s"] as? Double) > 0)
+        #expect(try #require(answer["tcp_of_kernel"] as? Double) > 0)
         // A transfer up and one down in each lab, and over the second a question by TCP and UDP over IPv4 and IPv6.
         #expect(answer["flows"] as? Int == 8)
         #expect(answer["drops"] is [String: Int])
@@ -68,6 +69,36 @@ extension Trait where Self == ConditionTrait {
         #expect(report.wireguardBytes == 1000)
     }
 
+    @Test("the speed is told beside the kernel's, with the ratio within rounds")
+    func speeds() {
+        #expect(Self.report().tcpOfKernel == 0.5)
+        #expect(
+            Self.report().text.contains(
+                """
+                TCP, forwarder         9.0 Gbit/s by poll
+                TCP, kernel's routing  16.0 Gbit/s with masquerade
+                TCP, ratio             0.50 of the kernel's, the median of three rounds
+
+                """))
+        #expect(Self.report(speeds: nil).tcpOfKernel == 0)
+    }
+
+    @Test("README.md shows the lines that the demo ends with")
+    func readme() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let page = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
+        let rest = try #require(page.split(separator: "It ends like this:\n\n```\n").last)
+        let shown = try #require(rest.split(separator: "\n```").first)
+        // Labels only, and only up to the flows: figures differ from run to run, and so does the flows' order.
+        func labels(_ text: some StringProtocol) -> [String] {
+            text.split(separator: "\n", omittingEmptySubsequences: false)
+                .prefix { !$0.hasPrefix("flow ") }.map { String($0.prefix(23)) }
+        }
+        #expect(labels(shown) == labels(Self.report().text))
+        #expect(shown.hasSuffix("It works on this machine."))
+    }
+
     @Test("what is missing is one refusal with the line that installs it")
     func prerequisites() throws {
         let programs: [Prerequisite] = [
@@ -92,7 +123,8 @@ extension Trait where Self == ConditionTrait {
 
     private static func report(
         plain: Carried = carried(), wireGuard: Carried = carried(), seen: String = "198.51.100.1",
-        seenV6: String = "2001:db8:51::1", speeds: Speeds? = Speeds(ours: 9, kernel: 10)
+        seenV6: String = "2001:db8:51::1",
+        speeds: Speeds? = Speeds(ours: Spread([8, 9, 9]), kernel: Spread([16, 10, 30]))
     ) -> DemoReport {
         DemoReport(
             plain: plain, wireGuard: wireGuard,

@@ -42,8 +42,8 @@ extension Edges {
         tailnet = try netlink.link(named: settings.tailnet)
         vpn = try netlink.link(named: settings.vpn)
         uplink = try Edges.uplink(settings, links, netlink)
-        let own = Side.allCases.map(\.portName)
-        isAbandoned = links.allSatisfy { $0.isLoopback || own.contains($0.name) }
+        let ports = Side.allCases.map(\.portName)
+        isAbandoned = links.allSatisfy { $0.isLoopback || ports.contains($0.name) }
 
         func addresses(_ link: Link?) throws(KernelError) -> [InterfaceAddress] {
             guard let link else { return [] }

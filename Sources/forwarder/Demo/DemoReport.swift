@@ -13,8 +13,10 @@ struct DemoReport: Answer {
     /// That arrived, of which so many through WireGuard; `sha256Match` judges them.
     let bytes, wireguardBytes: UInt64
     let sha256Match: Bool
-    /// Between plain edges; 0 where it could not be measured.
+    /// Between plain edges, medians; 0 where it could not be measured.
     let tcpGbitPerS, kernelTcpGbitPerS: Double
+    /// Ours over the kernel's: the median of the ratios within each round.
+    let tcpOfKernel: Double
     /// Opened in all.
     let flows: UInt64
     /// The busiest of them, masked.
@@ -33,8 +35,9 @@ struct DemoReport: Answer {
         wireguardBytes = wireGuard.bytes
         bytes = plain.bytes + wireGuard.bytes
         sha256Match = whole
-        tcpGbitPerS = speeds?.ours ?? 0
-        kernelTcpGbitPerS = speeds?.kernel ?? 0
+        tcpGbitPerS = speeds?.ours.median ?? 0
+        kernelTcpGbitPerS = speeds?.kernel.median ?? 0
+        tcpOfKernel = speeds.map { $0.ours.ratio(to: $0.kernel) } ?? 0
         flows = plain.status.flows.opened + wireGuard.status.flows.opened
         busiest = wireGuard.busiest
         drops = plain.status.drops.merging(wireGuard.status.drops, uniquingKeysWith: +)
@@ -51,6 +54,7 @@ struct DemoReport: Answer {
                 ["exit address seen", seen.joined(separator: "  ")],
                 ["TCP, forwarder", "\(decimalText(tcpGbitPerS, places: 1)) Gbit/s by \(io.rawValue)"],
                 ["TCP, kernel's routing", "\(decimalText(kernelTcpGbitPerS, places: 1)) Gbit/s with masquerade"],
+                ["TCP, ratio", "\(decimalText(tcpOfKernel, places: 2)) of the kernel's, the median of three rounds"],
                 ["flows", "\(flows)"],
                 ["packets dropped", dropped.first ?? "none"],
             ] + dropped.dropFirst().map { ["", $0] })

@@ -27,17 +27,17 @@ private func playWireGuard(bytes: Int) throws(LabFailure) -> (Exits, Carried) {
     return (exits, try Carried(bytes, through: forwarder, in: lab))
 }
 
-/// In 10^9 bits of payload per second: medians of three short rounds.
+/// In 10^9 bits of payload per second, in three short rounds.
 struct Speeds {
-    let ours, kernel: Double
+    let ours, kernel: Spread
 }
 
 private func playBesideTheKernel(_ io: StatusReport.IO) throws(LabFailure) -> Speeds {
     let ours: Variant = io == .uring ? .uring : .poll
     let measured = try Measurement(
         of: .tcpBulk, variants: [.kernel, ours], rounds: 3, seconds: 2, told: Output.say)
-    return Speeds(
-        ours: measured.spread(of: ours)?.median ?? 0, kernel: measured.spread(of: .kernel)?.median ?? 0)
+    let values = measured.figures.map(\.values)
+    return Speeds(ours: values[1], kernel: values[0])
 }
 
 // MARK: What is proven
