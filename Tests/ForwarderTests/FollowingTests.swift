@@ -52,7 +52,8 @@ import Testing
         withExtendedLifetime(echo) {}
 
         // An address that is added beside the first one changes nothing, one that replaces it does.
-        try lab.node.ip("addr del 10.64.0.7/24 dev tun0\naddr add 10.64.0.8/24 dev tun0\nroute add default via 10.64.0.1")
+        try lab.node.ip(
+            "addr del 10.64.0.7/24 dev tun0\naddr add 10.64.0.8/24 dev tun0\nroute add default via 10.64.0.1")
         try eventually { try status().contains("10.64.0.8") }
         #expect(try passes())
     }

@@ -88,7 +88,8 @@ struct RuleTests {
                 #expect(String(decoding: try answer("\(query) 2>&1 || true"), as: UTF8.self).contains("unreachable"))
                 try answer("ip rule del preference 90")
                 #expect(
-                    String(decoding: try answer(query), as: UTF8.self).contains("right"), "the control: without the rule there is a way")
+                    String(decoding: try answer(query), as: UTF8.self).contains("right"),
+                    "the control: without the rule there is a way")
                 try netlink.add(Rule(.v4, preference: 90, incoming: "left", .unreachable, origin: Self.origin))
                 try answer("ip link del left")
             }

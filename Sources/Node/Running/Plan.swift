@@ -175,7 +175,8 @@ extension Plan.Step: CustomStringConvertible {
         switch self {
         case .rule(let rule): "\(rule)"
         case .program(let program, let name): "eBPF program \(Attachment.filter(program).name) at ingress of \(name)"
-        case .port(let side): "tun device \(side.portName): MTU \(Self.mtu), queue \(Self.queueLength), no addresses, up"
+        case .port(let side):
+            "tun device \(side.portName): MTU \(Self.mtu), queue \(Self.queueLength), no addresses, up"
         }
     }
 }
