@@ -34,13 +34,6 @@ import Testing
         #expect(NSDictionary(dictionary: single) == NSDictionary(dictionary: printed))
     }
 
-    @Test("examples/seccomp.json is what `forwarder print seccomp` prints")
-    func committed() throws {
-        let file = try String(contentsOf: repository.appending(path: "examples/seccomp.json"), encoding: .utf8)
-        let text = SeccompReport().text
-        #expect(file == text, "run: forwarder print seccomp > examples/seccomp.json")
-    }
-
     @Test("whoever holds nothing may make these calls, whatever their arguments, and no other")
     func unconditional() {
         let allowed = rules.filter { rule in ["args", "includes", "excludes"].allSatisfy { rule[$0] == nil } }
@@ -72,10 +65,6 @@ import Testing
         #expect(administrator.filter { $0.names.contains("clone3") }.map(\.action) == [.allow])
     }
 }
-
-/// The root of the sources.
-private let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent()
 
 private func object(_ text: String) throws -> [String: Any] {
     try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])

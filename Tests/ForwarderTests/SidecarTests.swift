@@ -69,6 +69,14 @@ import Testing
         #expect(node.child.wait(upTo: .seconds(10)) == .exited(0))
     }
 
+    @Test("where Docker's network has no IPv6, IPv4 is forwarded")
+    func noIPv6() throws {
+        try lab.node.set("net/ipv6/conf/all/disable_ipv6", to: "1")
+        let node = try container(["run"])
+        try eventually { node.child.standardError.contains("forwarding") }
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+    }
+
     @Test("it is confined: two capabilities for ever, a filter, a root it cannot write, one device more than any")
     func confined() throws {
         let node = try container(["run"])
