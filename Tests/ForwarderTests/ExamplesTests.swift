@@ -22,14 +22,14 @@ import Yams
         let compose = try YAMLDecoder().decode(Compose.self, from: text)
         #expect(Set(compose.services.keys) == ["gluetun", "tailscale", "forwarder"])
         for guest in ["tailscale", "forwarder"] {
-            #expect(compose.services[guest]?.network_mode == "service:gluetun")
-            #expect(compose.services[guest]?.depends_on?["gluetun"]?.restart == true)
+            #expect(compose.services[guest]?.networkMode == "service:gluetun")
+            #expect(compose.services[guest]?.dependsOn?["gluetun"]?.restart == true)
         }
         let own = try #require(compose.services["forwarder"])
-        #expect(own.cap_drop == ["ALL"] && own.cap_add == ["NET_ADMIN", "BPF"] && own.user == "0:0")
-        #expect(own.devices == ["/dev/net/tun"] && own.tmpfs == ["/run/forwarder"] && own.read_only == true)
-        #expect(own.security_opt == ["seccomp=./seccomp.json", "no-new-privileges:true"])
-        #expect(own.healthcheck?.test == ["CMD", "forwarder", "status", "--json"])
+        #expect(own.capDrop == ["ALL"] && own.capAdd == ["NET_ADMIN", "BPF"] && own.user == "0:0")
+        #expect(own.devices == ["/dev/net/tun"] && own.tmpfs == ["/run/forwarder"] && own.readOnly == true)
+        #expect(own.securityOptions == ["seccomp=./seccomp.json", "no-new-privileges:true"])
+        #expect(own.healthCheck?.test == ["CMD", "forwarder", "status", "--json"])
     }
 
     @Test("every variable that compose.yaml gives us, commented out or not, is a setting, and its value is one")
@@ -44,17 +44,29 @@ import Yams
     }
 }
 
-/// What the tests read of a compose file, by the names it has there.
+/// What the tests read of a compose file.
 private struct Compose: Decodable {
     struct Service: Decodable {
         struct Dependency: Decodable { let restart: Bool? }
         struct HealthCheck: Decodable { let test: [String] }
-        let network_mode, user: String?
-        let depends_on: [String: Dependency]?
-        let cap_drop, cap_add, devices, security_opt, tmpfs: [String]?
-        let read_only: Bool?
+        let networkMode, user: String?
+        let dependsOn: [String: Dependency]?
+        let capDrop, capAdd, devices, securityOptions, tmpfs: [String]?
+        let readOnly: Bool?
         let environment: [String: String]?
-        let healthcheck: HealthCheck?
+        let healthCheck: HealthCheck?
+
+        private enum CodingKeys: String, CodingKey {
+            case networkMode = "network_mode"
+            case dependsOn = "depends_on"
+            case capDrop = "cap_drop"
+            case capAdd = "cap_add"
+            case securityOptions = "security_opt"
+            case readOnly = "read_only"
+            case healthCheck = "healthcheck"
+            case user, devices, tmpfs, environment
+        }
     }
+
     let services: [String: Service]
 }
