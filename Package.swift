@@ -91,7 +91,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
         .testTarget(
-            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging],
+            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging, yams],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]

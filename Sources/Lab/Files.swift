@@ -10,11 +10,20 @@ func makeDirectory(_ path: String) throws(KernelError) {
 }
 
 func replaceContents(of path: String, with text: String) throws(KernelError) {
-    let file = unsafe open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+    try write(text, to: path, O_TRUNC)
+}
+
+/// One that is not there yet.
+func makeFile(_ path: String, containing text: String) throws(KernelError) {
+    try write(text, to: path, O_CREAT | O_EXCL)
+}
+
+private func write(_ text: String, to path: String, _ manner: CInt) throws(KernelError) {
+    let file = unsafe open(path, O_WRONLY | O_CLOEXEC | manner, 0o644)
     guard file >= 0 else { throw KernelError("open", Errno(rawValue: errno), path) }
     let owner = OwnedDescriptor(file)
     let bytes = Array(text.utf8)
-    let written = unsafe bytes.withUnsafeBytes { unsafe write(owner.raw, $0.baseAddress, $0.count) }
+    let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(owner.raw, $0.baseAddress, $0.count) }
     guard written == bytes.count else { throw KernelError("write", Errno(rawValue: errno), path) }
 }
 

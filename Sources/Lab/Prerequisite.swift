@@ -22,7 +22,14 @@ package enum Prerequisite: Sendable, Equatable {
     ]
 
     /// What this process lacks; empty when a lab can be built.
-    package static var missing: [Prerequisite] {
+    package static var missing: [Prerequisite] { missing(programs) }
+
+    /// What it lacks for a lab with a `Container`.
+    package static var missingForContainers: [Prerequisite] {
+        missing(programs + [(program: "runc", package: "runc")])
+    }
+
+    private static func missing(_ programs: [(program: String, package: String)]) -> [Prerequisite] {
         let folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         let absent = programs.filter { wanted in !folders.contains { exists("\($0)/\(wanted.program)") } }
         let lacking = Capabilities([.sysAdmin, .netAdmin]).subtracting((try? Capabilities.effective()) ?? [])

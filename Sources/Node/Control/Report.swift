@@ -6,6 +6,8 @@ package import FoundationEssentials
 package protocol Report: Codable, Sendable {
     /// The name and version of its shape, for example `forwarder.status/1`.
     var schema: String { get }
+
+    func json() throws(Refusal) -> Data
 }
 
 extension Report {

@@ -1,12 +1,18 @@
 import ArgumentParser
+import FoundationEssentials
+import LinuxSystem
 import Node
 
 struct Print: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print what forwarder knows about itself.")
 
-    enum Subject: String, CaseIterable, ExpressibleByArgument { case settings }
+    enum Subject: String, CaseIterable, ExpressibleByArgument { case settings, seccomp }
 
-    @Argument(help: "What to print.")
+    @Argument(
+        help: """
+            What to print: settings, each with its names, default and an example; or seccomp, the profile for a \
+            container's security_opt: Docker's default and io_uring.
+            """)
     var subject: Subject
 
     @OptionGroup var answer: AnswerOptions
@@ -14,6 +20,7 @@ struct Print: ParsableCommand {
     func run() throws {
         switch subject {
         case .settings: try Output.answer(SettingsReport(), in: answer.form)
+        case .seccomp: try Output.answer(SeccompReport(), in: answer.form)
         }
     }
 }
@@ -60,4 +67,43 @@ struct SettingsReport: Answer {
     }
 
     private func code(_ text: String) -> String { "`\(text)`" }
+}
+
+/// The profile for a container as an answer; its text is `examples/seccomp.json`.
+///
+/// In both forms it is what Docker reads, which passes over keys that it does not know: ours, `schema`.
+struct SeccompReport: Answer {
+    var schema = "forwarder.seccomp/1"
+    var profile = SeccompProfile.container
+
+    init() {}
+
+    init(from decoder: any Decoder) throws {
+        schema = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .schema)
+        profile = try SeccompProfile(from: decoder)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        try profile.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(schema, forKey: .schema)
+    }
+
+    /// Names and numbers: nothing that JSON could refuse.
+    var text: String { (try? String(decoding: encoded(.prettyPrinted), as: UTF8.self) + "\n") ?? "" }
+
+    /// The keys are Docker's, not ours in snake case.
+    func json() throws(Refusal) -> Data { try encoded([]) }
+
+    private func encoded(_ form: JSONEncoder.OutputFormatting) throws(Refusal) -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = form.union([.sortedKeys, .withoutEscapingSlashes])
+        do {
+            return try encoder.encode(self)
+        } catch {
+            throw Refusal(couldNot: "write the profile as JSON", because: "\(error)", exitCode: .bug)
+        }
+    }
+
+    private enum CodingKeys: CodingKey { case schema }
 }
