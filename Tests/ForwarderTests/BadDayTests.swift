@@ -96,6 +96,21 @@ import Testing
         #expect(refusals > 15)
     }
 
+    @Test("what the kernel refuses after the start closes, is told, tried again, and takes nothing back")
+    func refusedLater() throws {
+        let lab = try PlainLab()
+        let forwarder = try ForwarderProcess(
+            Binary.path.path, on: lab, behind: strace("sendmsg:error=ENOBUFS:when=300..700"), capabilities: traced)
+        for _ in 0..<200 where !forwarder.child.standardError.contains("the kernel, which refuses") {
+            try lab.node.ip("link set tun0 mtu 1400\nlink set tun0 mtu 1420")
+        }
+        #expect(forwarder.child.standardError.contains("the kernel, which refuses"))
+        #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0)
+        forwarder.child.terminate()
+        #expect(try lab.node.run(["ip", "rule"]).contains("iif tailscale0 unreachable"))
+        #expect(try lab.node.run(["tc", "filter", "show", "dev", "tailscale0", "ingress"]).contains("forwarder:"))
+    }
+
     @Test("a start that fails does not open what a dead node keeps closed")
     func failsAfterADeadNode() throws {
         let lab = try PlainLab()

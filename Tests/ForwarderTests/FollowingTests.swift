@@ -116,6 +116,7 @@ import Testing
     @Test("a dry run tells the plan, first what closes, and changes nothing")
     func dryRun() throws {
         _ = try forwarder.ask(["down"])
+        try eventually { try !lab.node.run(["ip", "link"]).contains("fwd-") }
         let before = try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"])
         let plan = try forwarder.ask(["run", "--dry-run", "--local", "192.168.7.0/24"])
         let lines = plan.split(separator: "\n").map(String.init)

@@ -22,13 +22,12 @@ struct Plan: Sendable {
 
     /// What a node needs for itself, before it has an edge. Its first steps fail closed: from here on the kernel routes
     /// nothing that comes in by the tailnet edge but to what is kept local, though that edge be made anew while nobody runs.
-    init(closing settings: NodeSettings, keeping local: [IPPrefix]) {
-        let families = AddressFamily.allCases
-        let closed = families.map { family in
+    init(closing settings: NodeSettings) {
+        let closed = AddressFamily.allCases.map { family in
             Step.rule(
                 Rule(family, preference: 91, incoming: settings.tailnet, .unreachable, origin: Rule.forwarder))
         }
-        let open = local.map { prefix in
+        let open = settings.local.map { prefix in
             Step.rule(
                 Rule(
                     prefix.address.family, preference: 90, incoming: settings.tailnet, destination: prefix,
@@ -57,25 +56,18 @@ struct Plan: Sendable {
         return Plan(steps + programs.compactMap { program, name in name.map { .program(program, on: $0) } })
     }
 
-    /// Makes every step hold that does not, and ends rules of ours that are no longer meant.
+    /// Makes every step hold that does not.
     ///
-    /// - Returns: the steps that were made and can be taken back.
-    /// - Throws: what the kernel refused; the steps made before it are taken back.
-    @discardableResult
-    func settle(_ host: borrowing Host) throws(KernelError) -> [Step] {
-        var made: [Step] = []
-        do throws(KernelError) {
-            for step in steps where try !step.holds(host) {
-                if try step.make(host) { made.append(step) }
-            }
-            for rule in try Rule.ours(host.netlink) where !steps.contains(.rule(rule)) {
-                try host.netlink.delete(rule)
-            }
-        } catch {
-            Plan.takeBack(made, host)
-            throw error
+    /// - Parameter made: gains the steps that were made and can be taken back, also when a later one is refused.
+    func settle(_ host: borrowing Host, made: inout [Step]) throws(KernelError) {
+        for step in steps where try !step.holds(host) {
+            if try step.make(host) { made.append(step) }
         }
-        return made
+    }
+
+    /// Ends rules of ours that are no longer meant: of other settings, of a dead node, of another version.
+    func endOtherRules(_ host: borrowing Host) throws(KernelError) {
+        for rule in try Rule.ours(host.netlink) where !steps.contains(.rule(rule)) { try host.netlink.delete(rule) }
     }
 
     /// Walks steps backwards. One that does not hold any more is as good as taken back.

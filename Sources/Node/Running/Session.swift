@@ -29,8 +29,9 @@ final class Session: Sendable {
         /// As the loop knows them.
         var inside: Interface?
         var outside: Interface?
-        /// What can be taken back, until it has once forwarded: a start that fails leaves the host as it was.
+        /// What this session made of the host, until it has once forwarded: a start that fails leaves the host as it was.
         var made: [Plan.Step] = []
+        var hasForwarded = false
     }
 
     /// Makes everything and closes the host. Nothing is forwarded until `follow` has met both edges.
@@ -42,10 +43,11 @@ final class Session: Sendable {
         // Names are taken before anything else is touched: a second instance ends here.
         var inside = try Self.openPort(.inside)
         var outside = try Self.openPort(.outside)
-        let made: [Plan.Step]
+        var made: [Plan.Step] = []
         do throws(KernelError) {
-            made = try Plan(closing: settings).settle(host)
+            try Plan(closing: settings).settle(host, made: &made)
         } catch {
+            Plan.takeBack(made, host)
             throw Refusal(couldNot: "close the host and set up the ports fwd-in and fwd-out", error)
         }
         do throws(Refusal) {
@@ -63,7 +65,7 @@ final class Session: Sendable {
         }
         choice = thread.choice
         self.steering = Mutex(steering)
-        standing.withLock { $0.made = made }
+        standing.withLock { [made] in $0.made = made }
     }
 
     /// Readable when the loop has ended by itself.
@@ -92,6 +94,8 @@ final class Session: Sendable {
             outsidePort: ports.outside, exitIPv4: edges.outside.v4, exitIPv6: edges.outside.v6)
         let isOpen = edges.missing.isEmpty
         if !isOpen || before.ways != ways { close() }
+        var made: [Plan.Step] = []
+        defer { if !before.hasForwarded { standing.withLock { [made] in $0.made += made } } }
         do throws(KernelError) {
             var ended = 0
             if isOpen, (before.inside, before.outside) != (edges.inside, edges.outside) {
@@ -102,12 +106,17 @@ final class Session: Sendable {
                 // The programs must know their edges before the first packet.
                 steering.learn(ways)
             }
-            let made = try Plan(closing: settings).attached(to: edges).settle(host)
-            if isOpen, before.ways != ways { steering.withLock { $0.configure(ways) } }
+            let plan = Plan(closing: settings).attached(to: edges)
+            try plan.settle(host, made: &made)
+            if isOpen {
+                // Not before all else holds: a dead node's rule may be what closes.
+                try plan.endOtherRules(host)
+                if before.ways != ways { steering.withLock { $0.configure(ways) } }
+            }
             standing.withLock {
                 $0.edges = edges
                 $0.ways = isOpen ? ways : nil
-                $0.made = isOpen ? [] : $0.made + made
+                $0.hasForwarded = $0.hasForwarded || isOpen
             }
             return ended
         } catch {
@@ -150,10 +159,10 @@ final class Session: Sendable {
         try thread.join()
     }
 
-    /// Leaves the host as it was before a session that has never forwarded.
+    /// Ends; a session that has never forwarded leaves the host as it was.
     func takeBack(_ host: borrowing Host) {
         try? end()
-        Plan.takeBack(standing.withLock { $0.made }, host)
+        Plan.takeBack(standing.withLock { $0.hasForwarded ? [] : $0.made }, host)
     }
 
     // MARK: Counts
@@ -246,10 +255,6 @@ extension NodeSettings {
         let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }
         return services + edges.nodeAddresses.map { IPPrefix(host: $0) } + local
     }
-}
-
-extension Plan {
-    init(closing settings: NodeSettings) { self.init(closing: settings, keeping: settings.local) }
 }
 
 extension IOPreference {
