@@ -45,7 +45,10 @@ struct ForwarderTests {
             (["run", "a"], "no argument \"a\" is expected", "forwarder run --help"),
             (["run", "a", "b"], "no arguments \"a\", \"b\" are expected", "forwarder run --help"),
             (["print"], "<subject> is missing", "forwarder print --help"),
-            (["print", "x"], "\"x\" is no value of <subject>, which takes settings", "forwarder print --help"),
+            (
+                ["print", "x"], "\"x\" is no value of <subject>, which takes settings and probes",
+                "forwarder print --help"
+            ),
             (["status", "--json=1"], "--json takes no value, and \"1\" is given", "forwarder status --help"),
             (["flows", "--top", "0"], "--top takes 1 to 1000, not 0", "forwarder flows --help"),
         ])
