@@ -89,7 +89,9 @@ let package = Package(
                 "CLinux", system,
             ],
             swiftSettings: strict),
-        .testTarget(name: "NodeTests", dependencies: ["Node", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(
+            name: "NodeTests", dependencies: ["Node", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
+            swiftSettings: strict),
         .testTarget(
             name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging, yams],
             swiftSettings: strict),

@@ -25,6 +25,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,14 @@ static inline int clinux_name_thread(const char *name) {
 static inline int clinux_memory_file(const char *label) {
     long fd = syscall(SYS_memfd_create, label, MFD_CLOEXEC);
     return fd < 0 ? -errno : (int)fd;
+}
+
+/* Whether something keeps the clock right (adjtimex(2)): 1 or 0. */
+static inline int clinux_clock_is_synchronized(void) {
+    struct timex state;
+    memset(&state, 0, sizeof state);
+    int answer = adjtimex(&state);
+    return answer < 0 ? -errno : answer != TIME_ERROR && !(state.status & STA_UNSYNC);
 }
 
 /* ---- namespaces ---- */

@@ -22,6 +22,9 @@
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -35,6 +38,7 @@ _Static_assert(sizeof(struct ifaddrmsg) == 8, "attributes follow the eight octet
 _Static_assert(sizeof(struct rtmsg) == 12, "attributes follow the twelve octets of rtmsg");
 _Static_assert(sizeof(struct ndmsg) == 12, "attributes follow the twelve octets of ndmsg");
 _Static_assert(sizeof(struct fib_rule_hdr) == 12, "attributes follow the twelve octets of fib_rule_hdr");
+_Static_assert(sizeof(struct nfgenmsg) == 4, "attributes follow the four octets of nfgenmsg");
 _Static_assert(sizeof(struct tcmsg) == 20, "attributes follow the twenty octets of tcmsg");
 
 /* The errno of a libnl call that has just failed; EIO where libnl itself gave up and the kernel was not asked. */
@@ -70,3 +74,6 @@ static inline uint32_t cnetlink_clsact_egress(void) { return TC_H_MAKE(TC_H_CLSA
 static inline uint32_t cnetlink_filter_word(uint16_t priority) {
     return TC_H_MAKE((uint32_t)priority << 16, htons(ETH_P_ALL));
 }
+
+/* The type of a netfilter message: the subsystem above, the message below. */
+static inline int cnetlink_nftables_message(int message) { return NFNL_SUBSYS_NFTABLES << 8 | message; }

@@ -15,6 +15,10 @@ package final class LoopThread: Sendable {
         package let refusal: KernelError?
     }
 
+    /// Buffers per port: as many as fit one huge page for both. Twice as many were no faster, and what is read must still
+    /// be in the second-level cache when it is written.
+    static let slotsPerPort = FrameArena.slotsPerHugePage / 2
+
     package let choice: Choice
     private let life: LoopLife
     private let thread: Mutex<Thread?>
@@ -63,10 +67,6 @@ private final class LoopLife: Sendable {
         let nat: NAT
     }
 
-    /// Buffers per port: as many as fit one huge page for both. Twice as many were no faster, and what is read must still
-    /// be in the second-level cache when it is written.
-    private static let slots = FrameArena.slotsPerHugePage / 2
-
     private let parts: Mutex<Parts?>
     private let kinds: [IOKind]
     private let inquiries: Inquiries
@@ -99,10 +99,10 @@ private final class LoopLife: Sendable {
                 // io_uring insists on being set up by the thread that uses it.
                 switch kind {
                 case .uring:
-                    let io = try UringIO(ports: ports, slots: Self.slots)
+                    let io = try UringIO(ports: ports, slots: LoopThread.slotsPerPort)
                     return loop(io, parts, LoopThread.Choice(kind: kind, refusal: refusal))
                 case .poll:
-                    let io = try PollIO(ports: ports, slots: 2 * Self.slots)
+                    let io = try PollIO(ports: ports, slots: 2 * LoopThread.slotsPerPort)
                     return loop(io, parts, LoopThread.Choice(kind: kind, refusal: refusal))
                 }
             } catch {

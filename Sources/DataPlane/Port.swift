@@ -40,7 +40,7 @@ package struct Port: ~Copyable, Sendable {
     ///
     /// - Throws: `EBUSY` where the name is in use, `ENOENT` without /dev/net/tun, `EPERM` without CAP_NET_ADMIN.
     package init(creating name: String) throws(KernelError) {
-        let device = OwnedDescriptor(try check("open", "/dev/net/tun", clinux_tun_open_device()))
+        let device = try Self.openDevice()
         try check("TUNSETIFF", name, unsafe name.withCString { unsafe clinux_tun_create(device.raw, $0) })
         try check("TUNSETVNETHDRSZ", name, clinux_tun_set_header_size(device.raw, CInt(VirtioNetHeader.size)))
         var best: Offloads? = .all
@@ -50,6 +50,11 @@ package struct Port: ~Copyable, Sendable {
         self.name = name
         descriptor = device
         offloads = best ?? .none
+    }
+
+    /// Of which the kernel makes a port once it has a name.
+    package static func openDevice() throws(KernelError) -> OwnedDescriptor {
+        OwnedDescriptor(try check("open", "/dev/net/tun", clinux_tun_open_device()))
     }
 
     /// Takes over a descriptor that behaves like a tun: a socket pair in tests, or what somebody else opened for us.

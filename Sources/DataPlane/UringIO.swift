@@ -68,6 +68,14 @@ package struct UringIO: PacketIO, ~Copyable {
         for slot in 0..<2 * slots { give(UInt16(slot)) }
     }
 
+    /// Asks the kernel for all that a loop would ask for, and gives it back.
+    package static func tryOut() throws(KernelError) {
+        let wake = try EventDescriptor()
+        _ = try UringIO(
+            ports: PortDescriptors(inside: wake.raw, outside: wake.raw, wake: wake.raw),
+            slots: LoopThread.slotsPerPort)
+    }
+
     // MARK: Buffers
 
     /// Lends a slot to its port's reads.

@@ -95,6 +95,15 @@ extension Netlink {
         ).compactMap { Filter($0, direction) }
     }
 
+    /// What gives the link its hooks: `clsact`, or its forerunner `ingress`; nil when it has none.
+    package func hooks(of link: Link) throws(KernelError) -> String? {
+        try socket.exchange(NetlinkRequest("RTM_GETQDISC", RTM_GETQDISC, link.name, flags: NLM_F_DUMP, tcmsg()))
+            .first {
+                guard let header = $0.header(tcmsg.self) else { return false }
+                return header.tcm_ifindex == link.index && header.tcm_parent == cnetlink_clsact_parent()
+            }?.attributes(after: tcmsg.self).text(TCA_KIND)
+    }
+
     /// The number that the kernel gave to the program at the filter's place; nil when none of that name stands there.
     package func programNumber(of filter: Filter, on link: Link) throws(KernelError) -> UInt32? {
         let request = NetlinkRequest(

@@ -52,5 +52,20 @@ struct NetlinkAttributes {
         octets(attribute).map { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }
 
+    /// The texts of all attributes of this number, in their order: `text` answers the first.
+    func texts(_ attribute: Int) -> [String] {
+        var rest = self
+        var texts: [String] = []
+        while let length = rest.octets.first.map({ Int($0) | Int(rest.octets[1]) << 8 }),
+            (4...rest.octets.count).contains(length)
+        {
+            let first = NetlinkAttributes(octets: Array(rest.octets[..<length]))
+            if let text = first.text(attribute) { texts.append(text) }
+            // Each begins at a multiple of four.
+            rest = NetlinkAttributes(octets: Array(rest.octets.dropFirst((length + 3) & ~3)))
+        }
+        return texts
+    }
+
     func nested(_ attribute: Int) -> NetlinkAttributes? { octets(attribute).map(NetlinkAttributes.init(octets:)) }
 }

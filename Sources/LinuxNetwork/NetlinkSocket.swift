@@ -5,14 +5,22 @@ internal import SystemPackage
 
 /// libnl's socket: sends a request, gathers what answers it.
 @safe struct NetlinkSocket: ~Copyable {
+    /// What the kernel is asked about (netlink(7)).
+    enum Family: CustomStringConvertible {
+        case route, netfilter
+
+        var number: CInt { self == .route ? NETLINK_ROUTE : NETLINK_NETFILTER }
+        var description: String { self == .route ? "NETLINK_ROUTE" : "NETLINK_NETFILTER" }
+    }
+
     private let socket: OpaquePointer
 
     /// Opened in the network namespace of the calling thread, where it stays wherever the thread goes.
-    init() throws(KernelError) {
-        guard let socket = unsafe nl_socket_alloc() else { throw KernelError("socket", .noMemory, "NETLINK_ROUTE") }
-        let answer = unsafe cnetlink_connect(socket, NETLINK_ROUTE)
+    init(_ family: Family = .route) throws(KernelError) {
+        guard let socket = unsafe nl_socket_alloc() else { throw KernelError("socket", .noMemory, "\(family)") }
+        let answer = unsafe cnetlink_connect(socket, family.number)
         if answer < 0 { unsafe nl_socket_free(socket) }
-        try check("socket", "NETLINK_ROUTE", answer)
+        try check("socket", "\(family)", answer)
         unsafe self.socket = unsafe socket
     }
 

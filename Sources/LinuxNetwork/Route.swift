@@ -16,6 +16,9 @@ package struct Route: Hashable, Sendable {
     /// The table that packets are routed by when no rule says otherwise.
     package static let main = UInt32(RT_TABLE_MAIN.rawValue)
 
+    /// The table of the host's own addresses, which the kernel keeps.
+    package static let local = UInt32(RT_TABLE_LOCAL.rawValue)
+
     package init(
         to destination: IPPrefix, via gateway: IPAddress? = nil, interfaceIndex: Int32, metric: UInt32 = 0,
         table: UInt32 = Route.main

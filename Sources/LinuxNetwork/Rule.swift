@@ -19,6 +19,12 @@ package struct Rule: Hashable, Sendable {
     package var incoming: String?
     /// Where the packets go; nil for anywhere.
     package var destination: IPPrefix?
+    /// What else must match, which no rule of ours asks for. Only read: rules are not made with these.
+    package var source: IPPrefix?
+    package var mark: UInt32?
+    package var outgoing: String?
+    /// The rule is about the packets that do not match.
+    package var isInverted = false
     package var action: Action
     /// Who made the rule (`rt_protos`): the kernel keeps it and means nothing by it. From Linux 4.17.
     package var origin: UInt8
@@ -44,6 +50,11 @@ package struct Rule: Hashable, Sendable {
         incoming = attributes.text(FRA_IIFNAME)
         destination = attributes.octets(FRA_DST).flatMap(IPAddress.init(octets:))
             .flatMap { IPPrefix($0, length: Int(header.dst_len)) }
+        source = attributes.octets(FRA_SRC).flatMap(IPAddress.init(octets:))
+            .flatMap { IPPrefix($0, length: Int(header.src_len)) }
+        mark = attributes.integer(FRA_FWMARK)
+        outgoing = attributes.text(FRA_OIFNAME)
+        isInverted = header.flags & UInt32(FIB_RULE_INVERT) != 0
         origin = attributes.integer(FRA_PROTOCOL) ?? 0
         switch Int(header.action) {
         case FR_ACT_TO_TBL:

@@ -11,6 +11,7 @@ package struct Capabilities: OptionSet, Sendable, CustomStringConvertible {
     package static let netAdmin = Capabilities(CAP_NET_ADMIN)
     package static let sysAdmin = Capabilities(CAP_SYS_ADMIN)
     package static let sysPtrace = Capabilities(CAP_SYS_PTRACE)
+    package static let ipcLock = Capabilities(CAP_IPC_LOCK)
     package static let bpf = Capabilities(CAP_BPF)
 
     /// What the calling thread may do now.
@@ -22,6 +23,7 @@ package struct Capabilities: OptionSet, Sendable, CustomStringConvertible {
 
     private static let named: [(capability: Capabilities, name: String)] = [
         (.netAdmin, "CAP_NET_ADMIN"), (.sysAdmin, "CAP_SYS_ADMIN"), (.sysPtrace, "CAP_SYS_PTRACE"), (.bpf, "CAP_BPF"),
+        (.ipcLock, "CAP_IPC_LOCK"),
     ]
 
     /// The kernel's names of the members that this program has a word for, e.g. to tell a person what to add.

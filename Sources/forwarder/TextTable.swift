@@ -19,6 +19,19 @@ func textTable(_ rows: [[String]]) -> String {
     }.joined()
 }
 
+/// The same as Markdown, the first row as its heading.
+func markdownTable(_ rows: [[String]]) -> String {
+    let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    func line(_ cells: [String], filledWith filler: Character = " ") -> String {
+        let padded = zip(cells, widths).map { cell, width in
+            cell + String(repeating: filler, count: width - cell.count)
+        }
+        return "| " + padded.joined(separator: " | ") + " |\n"
+    }
+    let rule = line(widths.map { _ in "" }, filledWith: "-")
+    return line(rows.first ?? []) + rule + rows.dropFirst().map { line($0) }.joined()
+}
+
 /// Bytes in the largest unit of which there is at least one; GB is 10^9.
 func bytesText(_ bytes: UInt64) -> String {
     let units: [(String, UInt64)] = [

@@ -6,13 +6,35 @@ import Testing
 
 @Suite("Answers for a person")
 struct AnswerTests {
-    @Test("docs/settings.md is what `forwarder print settings` prints")
-    func settingsPage() throws {
+    @Test(
+        "A generated page of docs is what `forwarder print` prints",
+        arguments: [("settings", "settings", SettingsReport().text), ("doctor", "probes", ProbesReport().text)])
+    func generatedPage(name: String, subject: String, text: String) throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let page = try String(contentsOf: root.appending(path: "docs/settings.md"), encoding: .utf8)
-        #expect(page == SettingsReport().text, "run: forwarder print settings > docs/settings.md")
-        #expect(try Binary.run(["print", "settings"]).out == page)
+        let page = try String(contentsOf: root.appending(path: "docs/\(name).md"), encoding: .utf8)
+        #expect(page == text, "run: forwarder print \(subject) > docs/\(name).md")
+        #expect(try Binary.run(["print", subject]).out == page)
+    }
+
+    @Test("Findings read from the gravest on, each with what to do, and end with a verdict")
+    func doctorText() {
+        let fine = DoctorReport.Finding(id: "tun", severity: .ok, evidence: "/dev/net/tun opens", remedy: nil)
+        let warned = DoctorReport.Finding(id: "mtu", severity: .warning, evidence: "too large", remedy: "make it less")
+        let bad = DoctorReport.Finding(
+            id: "vpn", severity: .error, evidence: "tun0 is down", remedy: "ip link set tun0 up")
+        #expect(DoctorReport([fine]).text == "ok  tun  /dev/net/tun opens\nforwarder run would forward here\n")
+        #expect(
+            DoctorReport([fine, warned, bad]).text == """
+                error    vpn  tun0 is down
+                    next: ip link set tun0 up
+                warning  mtu  too large
+                    next: make it less
+                ok       tun  /dev/net/tun opens
+                forwarder run would not forward here: vpn
+
+                """)
+        #expect(DoctorReport([warned]).text.hasSuffix("\nforwarder run would forward here; look at mtu\n"))
     }
 
     @Test("The catalogue as JSON has an entry per setting with all its names")

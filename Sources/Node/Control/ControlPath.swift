@@ -24,9 +24,7 @@ enum ControlPath {
         } catch let refusal as Refusal {
             throw refusal
         } catch let error as KernelError {
-            throw Refusal(
-                couldNot: "open the control socket", error,
-                remedy: "name a place that can be written: --control-socket /run/forwarder/control.sock")
+            throw refused(error)
         } catch {
             throw Refusal(couldNot: "open the control socket", because: "\(error)", exitCode: .bug)
         }
@@ -60,12 +58,7 @@ enum ControlPath {
     private static func removeStale(_ path: String) throws {
         var entry = stat()
         guard unsafe lstat(path, &entry) == 0 else { return }
-        guard entry.st_mode & S_IFMT == S_IFSOCK else {
-            throw Refusal(
-                couldNot: "open the control socket", because: "\(path) is there and is no socket",
-                remedy: "move it away, or name another place: --control-socket /run/forwarder/control.sock",
-                exitCode: .unavailable)
-        }
+        guard entry.st_mode & S_IFMT == S_IFSOCK else { throw noSocket(path) }
         do {
             try UnixSocket.connect(UnixSocket.nonBlocking(), to: path)
             throw occupied(path)
@@ -75,6 +68,37 @@ enum ControlPath {
             // Alive, and more are asking than it has yet accepted.
             throw occupied(path)
         }
+    }
+
+    /// Why a socket at `path` could not be made, as far as one can tell without making it; nil when nothing speaks against.
+    static func obstacle(at path: String) -> Refusal? {
+        var entry = stat()
+        if unsafe lstat(path, &entry) == 0 {
+            guard entry.st_mode & S_IFMT == S_IFSOCK else { return noSocket(path) }
+        }
+        // What is missing of the directory would be made in the nearest that is there.
+        var directory = FilePath(path).removingLastComponent()
+        while unsafe lstat(directory.string, &entry) != 0, !directory.components.isEmpty {
+            directory.removeLastComponent()
+        }
+        let name = directory.string
+        guard unsafe stat(name, &entry) == 0, entry.st_mode & S_IFMT == S_IFDIR else {
+            return refused(KernelError("mkdir", .notDirectory, name))
+        }
+        return unsafe access(name, W_OK | X_OK) == 0 ? nil : refused(UnixSocket.failure("access", name))
+    }
+
+    private static func refused(_ error: KernelError) -> Refusal {
+        Refusal(
+            couldNot: "open the control socket", error,
+            remedy: "name a place that can be written: --control-socket /run/forwarder/control.sock")
+    }
+
+    private static func noSocket(_ path: String) -> Refusal {
+        Refusal(
+            couldNot: "open the control socket", because: "\(path) is there and is no socket",
+            remedy: "move it away, or name another place: --control-socket /run/forwarder/control.sock",
+            exitCode: .unavailable)
     }
 
     /// Something is taken, hence 69: more permission or another flag would not help, and nothing of ours broke.

@@ -32,11 +32,16 @@ enum LeftBehind {
 extension Refusal {
     /// Nobody answers on a control socket: what that means for exit traffic, and how to go on or to end it.
     init(nobodyAnswersOn controlSocket: String) {
+        self.init(nobodyAnswersOn: controlSocket, leaving: try? LeftBehind.find())
+    }
+
+    /// - Parameter left: what was found; nil where it could not be asked.
+    init(nobodyAnswersOn controlSocket: String, leaving left: LeftBehind?) {
         let nobody = "nobody answers on \(controlSocket)"
         let start = "start one: \(nextCommand("run", controlSocket: controlSocket))"
         let giveBack = "give the host back: \(nextCommand("down", controlSocket: controlSocket))"
         let (because, remedy) =
-            switch try? LeftBehind.find() {
+            switch left {
             case .nothing: (nobody, start)
             case .port:
                 (

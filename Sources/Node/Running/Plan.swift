@@ -23,10 +23,7 @@ struct Plan: Sendable {
     /// What a node needs for itself, before it has an edge. Its first steps fail closed: from here on the kernel routes
     /// nothing that comes in by the tailnet edge but to what is kept local, though that edge be made anew while nobody runs.
     init(closing settings: NodeSettings) {
-        let closed = AddressFamily.allCases.map { family in
-            Step.rule(
-                Rule(family, preference: 91, incoming: settings.tailnet, .unreachable, origin: Rule.forwarder))
-        }
+        let closed = AddressFamily.allCases.map { Step.rule(.closing(settings.tailnet, $0)) }
         let open = settings.local.map { prefix in
             Step.rule(
                 Rule(
@@ -177,6 +174,11 @@ extension Rule {
     /// The originator that the rules of every forwarder bear (`rt_protos`; nobody else's in iproute2's list).
     static let forwarder: UInt8 = 0xF0
 
+    /// Refuses what comes in by the tailnet edge.
+    static func closing(_ tailnet: String, _ family: AddressFamily) -> Rule {
+        Rule(family, preference: 91, incoming: tailnet, .unreachable, origin: forwarder)
+    }
+
     /// Of this node, a dead one, another version.
     static func ours(_ netlink: borrowing Netlink) throws(KernelError) -> [Rule] {
         var all: [Rule] = []
@@ -203,10 +205,12 @@ enum Attachment {
     /// Whether this one, left alone by its node, drops exit traffic: it stands where that comes in.
     static func closesExitTraffic(_ filter: Filter) -> Bool { filter.name == self.filter(.tailnetIngress).name }
 
+    static func isOurs(_ filter: Filter) -> Bool { filter.name.hasPrefix(prefix) }
+
     static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {
         var found: [Filter] = []
         for direction in Filter.Direction.allCases {
-            found += try netlink.filters(on: link, direction).filter { $0.name.hasPrefix(prefix) }
+            found += try netlink.filters(on: link, direction).filter(isOurs)
         }
         return found
     }

@@ -21,7 +21,7 @@ package final class RunningNode: Sendable {
 
     /// Some twenty-five to forward, the rest to answer. It is asked for at once because not everything that lacks one says
     /// so: libbpf blames the programs, and the host's own ports would seem to be free.
-    private static let descriptors: UInt64 = 64
+    static let descriptors: UInt64 = 64
 
     let startedAt = Date()
     private let current: Mutex<NodeSettings>

@@ -82,12 +82,9 @@ extension Refusal {
             self.init(couldNot: "start the packet loop", error)
             return
         }
-        let remedy =
-            error.errno == .noMemory
-            ? "allow more locked memory (ulimits: {memlock: -1}), or set FORWARDER_IO=auto"
-            : "set FORWARDER_IO=auto, which falls back to poll, or allow io_uring (seccomp, kernel.io_uring_disabled)"
+        let obstacle = UringObstacle(error)
         self.init(
-            couldNot: "use io_uring", because: "\(error)", remedy: remedy,
+            couldNot: "use io_uring", because: obstacle.because, remedy: obstacle.remedyOfStart,
             exitCode: error.errno == .notPermitted ? .notPermitted : .unavailable)
     }
 }

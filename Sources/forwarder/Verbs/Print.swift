@@ -6,12 +6,12 @@ import Node
 struct Print: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print what forwarder knows about itself.")
 
-    enum Subject: String, CaseIterable, ExpressibleByArgument { case settings, seccomp }
+    enum Subject: String, CaseIterable, ExpressibleByArgument { case settings, probes, seccomp }
 
     @Argument(
         help: """
-            What to print: settings, each with its names, default and an example; or seccomp, the profile for a \
-            container's security_opt: Docker's default and io_uring.
+            What to print: settings, each with its names, default and an example; probes, what doctor asks; or seccomp, \
+            the profile for a container's security_opt: Docker's default and io_uring.
             """)
     var subject: Subject
 
@@ -20,6 +20,7 @@ struct Print: ParsableCommand {
     func run() throws {
         switch subject {
         case .settings: try Output.answer(SettingsReport(), in: answer.form)
+        case .probes: try Output.answer(ProbesReport(), in: answer.form)
         case .seccomp: try Output.answer(SeccompReport(), in: answer.form)
         }
     }
@@ -43,16 +44,6 @@ struct SettingsReport: Answer {
         let cells = settings.map {
             [code($0.key), code($0.environment), code($0.flag), $0.default, $0.meaning, code($0.example)]
         }
-        let widths = heading.indices.map { column in
-            ([heading] + cells).map { $0[column].count }.max() ?? 0
-        }
-        func line(_ cells: [String], filledWith filler: Character = " ") -> String {
-            let padded = zip(cells, widths).map { cell, width in
-                cell + String(repeating: filler, count: width - cell.count)
-            }
-            return "| " + padded.joined(separator: " | ") + " |\n"
-        }
-        let rule = line(heading.map { _ in "" }, filledWith: "-")
         return """
             # Settings
 
@@ -63,10 +54,39 @@ struct SettingsReport: Answer {
             This page is what `forwarder print settings` prints.
 
 
-            """ + line(heading) + rule + cells.map { line($0) }.joined()
+            """ + markdownTable([heading] + cells)
+    }
+}
+
+/// The probes of `forwarder doctor` as an answer; its text is `docs/doctor.md`.
+struct ProbesReport: Answer {
+    struct Entry: Codable, Sendable {
+        let id, question: String
+        let worst: Finding.Severity
     }
 
-    private func code(_ text: String) -> String { "`\(text)`" }
+    var schema = "forwarder.probes/1"
+    var probes: [Entry] = Probe.all.map { Entry(id: $0.id, question: $0.question, worst: $0.worst) }
+
+    var text: String {
+        """
+        # Doctor
+
+        `forwarder doctor` asks the host these questions and changes nothing that stays. Each answer has a severity, the
+        facts seen and, unless all is well, a remedy that can be followed as it stands. `error` means that `forwarder run`
+        would not forward, and makes the exit code 1; `note` also says what could not be asked, and why. It takes the flags
+        of `run`, works without root, and beside a running node, which it asks over the control socket.
+
+        With `--json` the answer is `{"schema": "forwarder.doctor/1", "ok": ..., "findings": [{"id": ..., "severity":
+        ..., "evidence": ..., "remedy": ...}]}`, with a finding for each probe and no `remedy` where the severity is `ok`.
+
+        This page is what `forwarder print probes` prints.
+
+
+        """
+            + markdownTable(
+                [["id", "question", "at worst"]] + probes.map { [code($0.id), $0.question, $0.worst.rawValue] })
+    }
 }
 
 /// The profile for a container as an answer; its text is `examples/seccomp.json`.
@@ -107,3 +127,5 @@ struct SeccompReport: Answer {
 
     private enum CodingKeys: CodingKey { case schema }
 }
+
+private func code(_ text: String) -> String { "`\(text)`" }

@@ -1,0 +1,48 @@
+internal import CNetlink
+import Glibc
+package import LinuxSystem
+internal import SystemPackage
+
+/// A base chain of nftables: a list of rules at a hook of the kernel. What iptables made by its nft backend is among them.
+package struct NetfilterChain: Hashable, Sendable {
+    package let table: String
+    package let name: String
+    /// At the egress of interfaces. From Linux 5.16; what a program redirects at an ingress does not meet it.
+    package let isEgress: Bool
+    /// The interfaces that the chain is bound to; only chains of the family `netdev` are.
+    package let interfaces: [String]
+
+    /// Nil for a chain that no hook leads to.
+    init?(_ reply: NetlinkReply) {
+        guard let header = reply.header(nfgenmsg.self) else { return nil }
+        let attributes = reply.attributes(after: nfgenmsg.self)
+        guard let table = attributes.text(Int(NFTA_CHAIN_TABLE.rawValue)),
+            let name = attributes.text(Int(NFTA_CHAIN_NAME.rawValue)),
+            let hook = attributes.nested(Int(NFTA_CHAIN_HOOK.rawValue)),
+            let number = hook.integer(Int(NFTA_HOOK_HOOKNUM.rawValue), UInt32.self)
+        else { return nil }
+        self.table = table
+        self.name = name
+        isEgress =
+            UInt32(header.nfgen_family) == UInt32(NFPROTO_NETDEV)
+            && UInt32(bigEndian: number) == UInt32(NF_NETDEV_EGRESS.rawValue)
+        let single = hook.text(Int(NFTA_HOOK_DEV.rawValue)).map { [$0] } ?? []
+        let several = hook.nested(Int(NFTA_HOOK_DEVS.rawValue))?.texts(Int(NFTA_DEVICE_NAME.rawValue)) ?? []
+        interfaces = single.isEmpty ? several : single
+    }
+
+    /// Those of this network namespace; none where the kernel has no nftables. Listing takes CAP_NET_ADMIN.
+    package static func all() throws(KernelError) -> [NetfilterChain] {
+        do {
+            let socket = try NetlinkSocket(.netfilter)
+            return try socket.exchange(
+                NetlinkRequest(
+                    "NFT_MSG_GETCHAIN", Int(cnetlink_nftables_message(CInt(NFT_MSG_GETCHAIN.rawValue))), "chains",
+                    flags: NLM_F_DUMP, nfgenmsg())
+            ).compactMap(NetfilterChain.init)
+        } catch {
+            guard [EPROTONOSUPPORT, EOPNOTSUPP, EINVAL].contains(error.errno.rawValue) else { throw error }
+            return []
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import LinuxNetwork
+import LinuxSystem
+
+extension Probe {
+    static let filters = Probe(
+        "filters", "Do other filters on the edges meet exit traffic before or after us?", worst: .error
+    ) { surroundings throws(KernelError) in
+        var findings: [Finding] = []
+        for edge in [surroundings.edges.tailnet, surroundings.edges.vpn] {
+            guard let edge else { continue }
+            let hooks = try surroundings.netlink.hooks(of: edge)
+            let ingress = try surroundings.netlink.filters(on: edge, .ingress)
+            // Asked for its egress, `ingress` lists what is at its ingress.
+            let egress = hooks == "ingress" ? [] : try surroundings.netlink.filters(on: edge, .egress)
+            findings.append(judge(edge.name, hooks: hooks, ingress: ingress, egress: egress))
+        }
+        guard !findings.isEmpty else {
+            return .notAsked("no edge is there", remedy: "see the findings tailnet and vpn")
+        }
+        return findings.max { $0.severity < $1.severity } ?? findings[0]
+    }
+
+    /// - Parameters:
+    ///   - hooks: `clsact`, `ingress`, or nothing.
+    ///   - ingress: the filters there, in the order in which packets meet them; so `egress`.
+    static func judge(_ edge: String, hooks: String?, ingress: [Filter], egress: [Filter]) -> Finding {
+        let ours = Attachment.filter(.tailnetIngress).priority
+        let earlier = ingress.prefix { !Attachment.isOurs($0) }.filter { $0.priority <= ours }
+        if let first = earlier.first {
+            return .error(
+                "at \(edge)'s ingress a filter has the priority \(first.priority), which ours needs to be first",
+                remedy: "tc filter del dev \(edge) ingress prio \(first.priority), "
+                    + "and if it is needed add it again with a priority above \(ours)")
+        }
+        if let first = egress.first(where: { !Attachment.isOurs($0) }) {
+            return .warning(
+                "at \(edge)'s egress a filter sees what we send, and may drop it",
+                remedy: "if it is not meant for that: tc filter del dev \(edge) egress prio \(first.priority)")
+        }
+        if hooks == "ingress" {
+            return .note(
+                "\(edge) has an `ingress` qdisc, which serves but has no egress hook",
+                remedy: "if nobody needs it: tc qdisc del dev \(edge) ingress")
+        }
+        let foreign = ingress.filter { !Attachment.isOurs($0) }.count
+        return .ok(foreign == 0 ? "no others are there" : "\(foreign) others at \(edge)'s ingress stand behind us")
+    }
+}

@@ -1,0 +1,98 @@
+import LinuxNetwork
+import LinuxSystem
+
+extension Probe {
+    static let rules = Probe(
+        "rules", "Does our rule refuse exit traffic that meets no program, before any other rule routes it?",
+        worst: .warning
+    ) { surroundings throws(KernelError) in
+        var findings: [Finding] = []
+        for family in AddressFamily.allCases {
+            do throws(KernelError) {
+                let rules = try surroundings.netlink.rules(family)
+                findings.append(judge(rules, family, surroundings.settings, isExpected: surroundings.isClosingExpected))
+            } catch {
+                // A kernel without IPv6 routes none.
+                guard error.errno == .addressFamilyNotSupported else { throw error }
+            }
+        }
+        return findings.max { $0.severity < $1.severity } ?? .ok("no rules are here")
+    }
+
+    /// - Parameters:
+    ///   - rules: of one family, in the kernel's order.
+    ///   - isExpected: whether a node has been here and closed the host.
+    static func judge(
+        _ rules: [Rule], _ family: AddressFamily, _ settings: NodeSettings, isExpected: Bool
+    ) -> Finding {
+        let closing = Rule.closing(settings.tailnet, family)
+        let place = rules.firstIndex(of: closing)
+        // A new rule stands behind those of the same preference.
+        let earlier = place.map { Array(rules[..<$0]) } ?? rules.filter { $0.preference <= closing.preference }
+        let foreign = earlier.filter { $0.origin != Rule.forwarder && $0.routesClients(settings) }
+        if let first = foreign.first {
+            let preferences = foreign.map { "\($0.preference)" }.joined(separator: ", ")
+            return .warning(
+                "before ours at \(closing.preference) stands \(family.command) rule \(preferences), "
+                    + "which routes what comes in by \(settings.tailnet) whenever no program stands there",
+                remedy:
+                    "\(family.command) rule delete preference \(first.preference), and if it is needed add it again "
+                    + "with a preference above \(closing.preference)")
+        }
+        if isExpected, place == nil {
+            return .warning(
+                "our rule is gone: \(closing)",
+                remedy: "\(nextCommand("run", controlSocket: settings.controlSocket)) puts it back, "
+                    + "or: \(closing.command)")
+        }
+        let known = Rule.Known.allCases.compactMap { owner in
+            let preferences = rules.filter { owner.preferences.contains($0.preference) }.map { "\($0.preference)" }
+            return preferences.isEmpty ? nil : "\(owner.rawValue)'s \(preferences.joined(separator: ", "))"
+        }
+        return .ok(
+            (place == nil ? "nothing stands in the way of our rule at \(closing.preference)" : "our rule is first")
+                + (known.isEmpty ? "" : "; \(known.joined(separator: " and ")) do not see exit traffic"))
+    }
+}
+
+extension Surroundings {
+    /// A node, running or dead, has closed the host.
+    fileprivate var isClosingExpected: Bool {
+        switch presence {
+        case .running: true
+        case .nobody(.programs(_, let closed)): !closed.isEmpty
+        case .silent, .nobody: false
+        }
+    }
+}
+
+extension Rule {
+    /// Rules that are usual beside us.
+    fileprivate enum Known: String, CaseIterable {
+        case gluetun = "Gluetun"
+        case tailscale = "Tailscale"
+
+        var preferences: ClosedRange<UInt32> { self == .gluetun ? 98...101 : 5210...5270 }
+    }
+
+    /// Whether it has the kernel route packets that come from clients: other than to the host itself, to what is kept
+    /// local, or by a mark that such packets do not bear.
+    fileprivate func routesClients(_ settings: NodeSettings) -> Bool {
+        guard case .lookup(let table) = action, table != Route.local else { return false }
+        if isInverted { return true }
+        if let incoming, incoming != settings.tailnet { return false }
+        if outgoing != nil || (mark ?? 0) != 0 { return false }
+        if let destination, settings.local.contains(destination) { return false }
+        return source.map { source in
+            Self.tailnets.contains { $0.contains(source.address) || source.contains($0.address) }
+        } ?? true
+    }
+
+    /// From which Tailscale gives addresses to clients.
+    private static let tailnets = ["100.64.0.0/10", "fd7a:115c:a1e0::/48"].compactMap { IPPrefix($0) }
+
+    /// Which adds it.
+    fileprivate var command: String {
+        "\(family.command) rule add iif \(incoming ?? "") preference \(preference) protocol \(origin) unreachable"
+    }
+}

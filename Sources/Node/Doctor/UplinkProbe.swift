@@ -1,0 +1,80 @@
+import LinuxNetwork
+import LinuxSystem
+
+extension Probe {
+    static let uplink = Probe(
+        "uplink", "Which interface carries the tunnels, and by which default route?", worst: .warning
+    ) { surroundings throws(KernelError) in
+        let settings = surroundings.settings
+        if let named = settings.uplink, surroundings.edges.uplink == nil {
+            return .warning(
+                "no interface is called \(named)",
+                remedy: "leave --uplink out, so that the default route decides, or name one that is there")
+        }
+        var defaults: [DefaultRoute] = []
+        for family in AddressFamily.allCases {
+            // A kernel without IPv6 routes none.
+            let routes = (try? surroundings.netlink.routes(family)) ?? []
+            for route in routes where route.destination.length == 0 && route.table == Route.main {
+                guard let link = try surroundings.netlink.link(index: route.interfaceIndex) else { continue }
+                defaults.append(
+                    DefaultRoute(
+                        family: family, interface: link.name, metric: route.metric,
+                        isComplete: route.gateway != nil || !link.isEthernet))
+            }
+        }
+        return judge(defaults, named: settings.uplink, tailnet: surroundings.edges.tailnet?.name ?? settings.tailnet)
+    }
+
+    static func judge(_ routes: [DefaultRoute], named: String?, tailnet: String) -> Finding {
+        guard !routes.isEmpty else {
+            return .warning(
+                "the main table has no default route, so the tunnels themselves may reach nobody",
+                remedy: "ip route add default via GATEWAY dev \(named ?? "eth0")")
+        }
+        if let route = routes.first(where: { $0.interface == tailnet }) {
+            return .warning(
+                "\(route) is by the tailnet edge, and what comes in there must leave elsewhere",
+                remedy: "\(route.family.command) route delete default dev \(tailnet)")
+        }
+        if let route = routes.first(where: { !$0.isComplete }) {
+            return .note(
+                "\(route) has no gateway, so only neighbours can be reached",
+                remedy: "\(route.family.command) route replace default via GATEWAY dev \(route.interface)"
+                    + (route.metric > 0 ? " metric \(route.metric)" : ""))
+        }
+        let told = routes.map(\.description).joined(separator: ", ")
+        if let named, !routes.contains(where: { $0.interface == named }) {
+            return .note(
+                "\(named) is named, and the default routes leave by others: \(told)",
+                remedy: "name the uplink that is used: --uplink \(routes[0].interface)")
+        }
+        for family in AddressFamily.allCases {
+            let several = routes.filter { $0.family == family }.sorted { $0.metric < $1.metric }
+            guard several.count > 1 else { continue }
+            return .note(
+                "of several the smallest metric decides: \(told)",
+                remedy: "if another is meant: \(family.command) route delete default dev \(several[0].interface) "
+                    + "metric \(several[0].metric)")
+        }
+        return .ok(told)
+    }
+}
+
+/// A default route of the main table, by what a person knows of it.
+struct DefaultRoute: CustomStringConvertible {
+    let family: AddressFamily
+    let interface: String
+    let metric: UInt32
+    /// It names a next hop, or needs none.
+    let isComplete: Bool
+
+    var description: String {
+        "default \(family == .v4 ? "IPv4" : "IPv6") route by \(interface)" + (metric > 0 ? " (metric \(metric))" : "")
+    }
+}
+
+extension AddressFamily {
+    /// How ip(8) is told the family.
+    var command: String { self == .v4 ? "ip" : "ip -6" }
+}

@@ -1,0 +1,286 @@
+import Foundation
+import Lab
+import LinuxSystem
+import Testing
+
+@testable import Node
+
+/// Whatever keeps a node from forwarding is provoked, found by its probe, and gone once the remedy is followed.
+@Suite(.serialized, .labCanBeBuilt) struct DoctorTests {
+    private let lab: PlainLab
+
+    init() throws { lab = try PlainLab() }
+
+    /// What `forwarder doctor` says on the lab's node.
+    private func doctor(
+        _ arguments: [String] = [], behind wrapper: [String] = [], capabilities: Capabilities = [.netAdmin, .bpf]
+    ) throws -> DoctorReport {
+        let child = try lab.node.start(
+            wrapper + ["env", "-u", "FORWARDER_CONTROL_SOCKET", Binary.path.path, "doctor", "--json"] + arguments,
+            capabilities: capabilities)
+        let ending = child.wait(upTo: .seconds(20))
+        let report = try DoctorReport(json: Data(child.standardOutput.utf8))
+        #expect(ending == .exited(report.ok ? 0 : 1), "\(child.standardError)")
+        #expect(report.findings.map(\.id) == Probe.all.map(\.id))
+        for finding in report.findings {
+            #expect((finding.remedy == nil) == (finding.severity == .ok), "\(finding)")
+            #expect(finding.severity <= Probe.all.first { $0.id == finding.id }?.worst ?? .ok, "\(finding)")
+            for secret in [lab.clientAddress.v4, lab.clientAddress.v6] {
+                #expect(!finding.evidence.contains(secret) && finding.remedy?.contains(secret) != true)
+            }
+        }
+        return report
+    }
+
+    /// Expects one probe to find it, with a remedy that holds what is then done, and nothing any more afterwards.
+    private func expect(
+        _ id: String, _ severity: Finding.Severity, remedy: String, _ arguments: [String] = [],
+        behind wrapper: [String] = [], capabilities: Capabilities = [.netAdmin, .bpf],
+        follow: () throws -> [String]? = { nil },
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let ill = try doctor(arguments, behind: wrapper, capabilities: capabilities)[id]
+        #expect(ill?.severity == severity, "\(String(describing: ill))", sourceLocation: sourceLocation)
+        #expect(ill?.remedy?.contains(remedy) == true, "\(String(describing: ill))", sourceLocation: sourceLocation)
+        let well = try doctor(follow() ?? [])
+        #expect(well[id]?.severity == .ok, "\(String(describing: well[id]))", sourceLocation: sourceLocation)
+        #expect(well.ok, sourceLocation: sourceLocation)
+    }
+
+    /// Does what a remedy says, which therefore holds it.
+    private func expect(
+        _ id: String, _ severity: Finding.Severity, command: String, _ arguments: [String] = [],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        try expect(
+            id, severity, remedy: command, arguments,
+            follow: {
+                try lab.node.run(["sh", "-c", command])
+                return nil
+            }, sourceLocation: sourceLocation)
+    }
+
+    private func shell(_ line: String) throws { try lab.node.run(["sh", "-c", line]) }
+
+    private func strace(_ fault: String) -> [String] {
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf,io_uring_setup", "-e", "inject=\(fault)"]
+    }
+
+    private var traced: Capabilities { [.netAdmin, .bpf, .sysPtrace] }
+
+    // MARK: Health
+
+    @Test("a healthy host has no error and no warning, before a node runs, while it does, and after it")
+    func healthy() throws {
+        let graveBefore = try doctor().findings.filter { $0.severity > .note }
+        #expect(graveBefore.isEmpty, "\(graveBefore)")
+        #expect(!(try lab.node.run(["ip", "link"]).contains("fwd-")), "nothing stays")
+        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")), "nothing stays")
+
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        // Without a capability, too: the node holds what is needed.
+        for capabilities in [Capabilities([.netAdmin, .bpf]), []] {
+            let beside = try doctor(capabilities: capabilities)
+            let grave = beside.findings.filter { $0.severity > .note }
+            #expect(grave.isEmpty, "\(grave)")
+            for id in ["node", "ports", "offloads", "io_uring", "control_socket", "capabilities", "rules"] {
+                #expect(beside[id]?.severity == .ok, "\(String(describing: beside[id]))")
+            }
+        }
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3, "and it goes on")
+
+        forwarder.stop()
+        try eventually { try doctor()["ports"]?.severity == .ok }
+        try expect("node", .warning, remedy: "give the host back: forwarder down") {
+            try lab.node.run([Binary.path.path, "down"])
+            return nil
+        }
+    }
+
+    // MARK: What the host grants
+
+    @Test("missing capabilities are named, and what could not be asked for want of them")
+    func capabilities() throws {
+        try expect("capabilities", .error, remedy: "cap_add: [NET_ADMIN, BPF]", capabilities: [])
+        let report = try doctor(capabilities: .netAdmin)
+        #expect(report["capabilities"]?.remedy?.contains("cap_add: [BPF]") == true)
+        for id in ["bpf", "offloads"] { #expect(report[id]?.evidence.hasPrefix("not asked: ") == true) }
+        #expect(try doctor(capabilities: [])["firewall"]?.evidence.hasPrefix("not asked: ") == true)
+    }
+
+    @Test("a refused bpf(2) and a refused io_uring are told")
+    func refusedCalls() throws {
+        try expect(
+            "bpf", .error, remedy: "cap_add: [BPF, NET_ADMIN]", behind: strace("bpf:error=EPERM"), capabilities: traced)
+        let refusal = strace("io_uring_setup:error=EPERM")
+        try expect("io_uring", .note, remedy: "allow io_uring", behind: refusal, capabilities: traced)
+        // The remedy's first half: with auto a refused io_uring is no error any more.
+        try expect(
+            "io_uring", .error, remedy: "FORWARDER_IO=auto", ["--io", "uring"], behind: refusal, capabilities: traced,
+            follow: { ["--io", "auto"] })
+        try expect(
+            "io_uring", .note, remedy: "memlock: -1", behind: strace("io_uring_setup:error=ENOMEM"),
+            capabilities: traced)
+        for id in ["memlock", "io_uring"] {
+            try expect(id, .note, remedy: "memlock: -1", behind: ["prlimit", "--memlock=8192"])
+        }
+    }
+
+    @Test("a missing /dev/net/tun is told, with the line that adds it")
+    func noDevice() throws {
+        try shell("mount -t tmpfs tmpfs /dev/net")
+        try expect("tun", .error, remedy: "devices: [/dev/net/tun]") {
+            try shell("umount /dev/net")
+            return nil
+        }
+    }
+
+    @Test("few open files are told")
+    func openFiles() throws {
+        try expect("open_files", .error, remedy: "ulimit -n 1024", behind: ["prlimit", "--nofile=40"])
+        #expect(try doctor(behind: ["sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"])["open_files"]?.severity == .ok)
+    }
+
+    @Test("file systems that are not there are notes")
+    func mounts() throws {
+        try shell("umount /sys/fs/bpf")
+        try expect("bpffs", .note, command: "mount -t bpf bpf /sys/fs/bpf")
+        try shell("mount -t tmpfs tmpfs /sys/fs/cgroup")
+        try #require(try doctor()["cgroup"]?.remedy?.contains("mount -t cgroup2 cgroup2 /sys/fs/cgroup") == true)
+        try shell("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+        try #require(try doctor()["cgroup"]?.remedy?.contains("start tailscaled") == true)
+        try shell("ln -s /bin/sleep /run/tailscaled")
+        let tailscaled = try lab.node.start(["/run/tailscaled", "60"])
+        #expect(try doctor()["cgroup"]?.severity == .ok)
+        tailscaled.terminate()
+    }
+
+    @Test("a port's name that somebody took is told")
+    func nameTaken() throws {
+        try lab.node.ip("tuntap add fwd-out mode tun")
+        try expect("ports", .error, command: "ip link delete fwd-out")
+    }
+
+    @Test("a place where no control socket can be made is told")
+    func controlSocket() throws {
+        let place = "--control-socket /run/forwarder/control.sock"
+        for path in ["/proc/forwarder/control.sock", "/etc/passwd", "/etc/passwd/control.sock"] {
+            try expect("control_socket", .error, remedy: place, ["--control-socket", path]) {
+                place.split(separator: " ").map(String.init)
+            }
+        }
+    }
+
+    // MARK: The edges
+
+    @Test("an edge that is not there, down, without an address or a loopback is told")
+    func edges() throws {
+        try expect(
+            "vpn", .error, remedy: "name its interface with --vpn (here are tailscale0, tun0)", ["--vpn", "wg7"]
+        ) {
+            ["--vpn", "tun0"]
+        }
+        try expect("tailnet", .error, remedy: "--tailnet tailscale0", ["--tailnet", "lo"]) {
+            ["--tailnet", "tailscale0"]
+        }
+        try lab.node.ip("link set tailscale0 down")
+        try expect("tailnet", .error, command: "ip link set tailscale0 up")
+        try lab.node.ip("addr flush dev tun0 scope global")
+        try expect("vpn", .error, remedy: "ip address add ADDRESS dev tun0") {
+            try lab.node.ip("address add \(lab.exitAddress.v4)/24 dev tun0")
+            return nil
+        }
+        try expect("vpn_ipv6", .note, remedy: "ip address add ADDRESS/128 dev tun0") {
+            try lab.node.ip("address add \(lab.exitAddress.v6)/128 dev tun0")
+            return nil
+        }
+    }
+
+    @Test("default routes that are missing, several, or without a next hop are told, and an uplink that is not there")
+    func uplink() throws {
+        try expect("uplink", .warning, remedy: "leave --uplink out", ["--uplink", "eth7"])
+        try lab.node.ip("route add default via 10.64.0.9 metric 100")
+        try expect("uplink", .note, command: "ip route delete default dev tun0 metric 0")
+        try lab.node.ip("route replace default dev tun0 metric 100")
+        try expect("uplink", .note, remedy: "ip route replace default via GATEWAY dev tun0 metric 100") {
+            try shell("ip route replace default via 10.64.0.1 dev tun0 metric 100")
+            return nil
+        }
+        try shell("ip route del default metric 100; ip -6 route del default")
+        try expect("uplink", .warning, remedy: "ip route add default via GATEWAY dev ") {
+            try shell("ip route add default via 10.64.0.1 dev tun0")
+            return nil
+        }
+    }
+
+    @Test("a vpn edge of a smaller MTU than the tailnet's is told")
+    func mtu() throws {
+        try lab.node.ip("link set tun0 mtu 1280")
+        try expect("mtu", .note, command: "ip link set tun0 mtu 1500")
+    }
+
+    // MARK: What others put there
+
+    @Test("a rule that would route clients before ours is told, before a node runs and beside it")
+    func rules() throws {
+        try lab.node.ip("rule add iif tailscale0 lookup 100 preference 50")
+        try expect("rules", .warning, command: "ip rule delete preference 50")
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        try shell("ip -6 rule add lookup 100 preference 60")
+        try expect("rules", .warning, command: "ip -6 rule delete preference 60")
+        forwarder.child.signal(SIGKILL)
+        _ = forwarder.child.wait(upTo: .seconds(5))
+        try eventually { try !lab.node.run(["ip", "link"]).contains("fwd-") }
+        try lab.node.ip("rule delete iif tailscale0 preference 91")
+        try expect(
+            "rules", .warning, command: "ip rule add iif tailscale0 preference 91 protocol 240 unreachable")
+    }
+
+    @Test("foreign filters that come before us or see what we send are told, and an ingress qdisc")
+    func filters() throws {
+        try lab.node.run(["tc", "qdisc", "add", "dev", "tun0", "clsact"])
+        func add(_ way: String, priority: String) throws {
+            try shell("tc filter add dev tun0 \(way) prio \(priority) protocol ip u32 match u32 0 0")
+        }
+        try add("ingress", priority: "1")
+        let run = try lab.node.start([Binary.path.path, "run", "--wait", "0"], capabilities: [.netAdmin, .bpf])
+        #expect(run.wait(upTo: .seconds(10)) == .exited(69), "the kernel refuses ours: \(run.standardError)")
+        try eventually { try !lab.node.run(["ip", "link"]).contains("fwd-") }
+        try expect("filters", .error, command: "tc filter del dev tun0 ingress prio 1")
+        try add("egress", priority: "7")
+        try expect("filters", .warning, command: "tc filter del dev tun0 egress prio 7")
+        try shell("tc qdisc del dev tun0 clsact; tc qdisc add dev tun0 ingress")
+        try expect("filters", .note, command: "tc qdisc del dev tun0 ingress")
+    }
+
+    @Test("no firewall sees exit traffic, a chain at an edge's egress neither, which is told")
+    func firewall() throws {
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        try lab.node.nft("table inet strict {\nchain f {\ntype filter hook forward priority 0; policy drop;\n}\n}")
+        #expect(try doctor()["firewall"]?.severity == .ok)
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        try lab.node.nft(
+            "table netdev t {\nchain c {\ntype filter hook egress device \"tun0\" priority 0; policy drop;\n}\n}")
+        #expect(try lab.node.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0, "the host's own packets meet it")
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        try expect("firewall", .note, command: "nft delete chain netdev t c")
+        withExtendedLifetime(forwarder) {}
+    }
+
+    @Test("ports that the host also gives to its own sockets are told, with both ways out")
+    func bindingRange() throws {
+        let ports = ["--binding-ports", "16384-40000"]
+        try expect("binding_range", .warning, remedy: "FORWARDER_BINDING_PORTS=16384-32767", ports) {
+            ["--binding-ports", "16384-32767"]
+        }
+        let command = "sysctl -w net.ipv4.ip_local_reserved_ports=32768-40000"
+        try expect("binding_range", .warning, remedy: command, ports) {
+            try lab.node.set("net/ipv4/ip_local_reserved_ports", to: "32768-40000")
+            return ports
+        }
+    }
+}
+
+extension DoctorReport {
+    fileprivate subscript(id: String) -> DoctorReport.Finding? { findings.first { $0.id == id } }
+}

@@ -1,0 +1,216 @@
+import DataPlane
+import FoundationEssentials
+import LinuxNetwork
+import LinuxSystem
+import SystemPackage
+import Testing
+
+@testable import Node
+
+/// What probes make of facts that a lab cannot provide.
+struct ProbeJudgementTests {
+    @Test func `no two probes share an id, and each is a word in snake case`() {
+        #expect(Set(Probe.all.map(\.id)).count == Probe.all.count)
+        for probe in Probe.all {
+            #expect(probe.id.allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }, "\(probe.id)")
+            #expect(probe.question.hasSuffix("?"))
+        }
+    }
+
+    // MARK: The kernel
+
+    @Test(arguments: [
+        ("5.9.16", "error"), ("5.10.0-30-amd64", "note"), ("6.7.12", "note"), ("6.8.0", "ok"), ("6.18.44-x", "ok"),
+        ("10.0", "ok"),
+    ])
+    func `a kernel before 5.10 is too old, and one before 6.8 has no io_uring for us`(text: String, severity: String)
+        throws
+    {
+        let finding = Probe.judge(try #require(KernelRelease(text)))
+        #expect(finding.severity.rawValue == severity)
+        #expect((finding.remedy == nil) == (severity == "ok"))
+    }
+
+    @Test(arguments: ["", "6", "six.one", "6.x"])
+    func `what is no release is not taken for one`(text: String) { #expect(KernelRelease(text) == nil) }
+
+    @Test(
+        arguments: [
+            (65_536, KernelRelease(5, 10), IOPreference.auto, "warning"), (nil, KernelRelease(5, 10), .auto, "ok"),
+            (65_536, KernelRelease(5, 11), .auto, "ok"), (65_536, KernelRelease(6, 8), .auto, "note"),
+            (65_536, KernelRelease(6, 8), .poll, "ok"), (8 << 20, KernelRelease(6, 8), .auto, "ok"),
+        ] as [(UInt64?, KernelRelease, IOPreference, String)])
+    func `locked memory matters to the programs before Linux 5.11, and to io_uring`(
+        limit: UInt64?, release: KernelRelease, io: IOPreference, severity: String
+    ) {
+        let finding = Probe.judge(lockedMemory: limit, on: release, io)
+        #expect(finding.severity.rawValue == severity)
+        #expect(finding.remedy?.contains("memlock: -1") ?? (severity == "ok"))
+    }
+
+    @Test(
+        arguments: [
+            (Errno.notSupported, nil, false, "use Linux 6.8"), (.noMemory, nil, false, "memlock"),
+            (.notPermitted, "2", true, "sysctl -w kernel.io_uring_disabled=0"),
+            (.notPermitted, "1", false, "sysctl -w kernel.io_uring_disabled=0"),
+            (.notPermitted, "0", true, "security_opt: [seccomp="), (.noFunction, nil, true, "security_opt: [seccomp="),
+            (.noFunction, nil, false, "CONFIG_IO_URING"), (.notPermitted, "0", false, "security module"),
+        ] as [(Errno, String?, Bool, String)])
+    func `what keeps io_uring away is told apart`(errno: Errno, disabled: String?, isFiltered: Bool, remedy: String) {
+        let obstacle = UringObstacle(
+            KernelError("io_uring_setup", errno, "ring"), disabled: disabled, isFiltered: isFiltered)
+        #expect(obstacle.remedy.contains(remedy), "\(obstacle.remedy)")
+        #expect(Probe.judge(obstacle, .auto).severity == .note)
+        let asked = Probe.judge(obstacle, .uring)
+        #expect(asked.severity == .error)
+        #expect(asked.remedy?.contains("FORWARDER_IO=auto") == true)
+    }
+
+    @Test func `each rung of offloads has its own severity`() {
+        #expect(Probe.judge(Port.Offloads.all, of: "a port").severity == .ok)
+        #expect(Probe.judge(Port.Offloads.noUSO, of: "a port").severity == .note)
+        #expect(Probe.judge(Port.Offloads.none, of: "a port").severity == .warning)
+    }
+
+    @Test func `a clock before this program was, or that nothing keeps right, is told`() {
+        let now = Date(timeIntervalSince1970: 1_790_000_000)
+        #expect(Probe.judge(now, isSynchronized: true).severity == .ok)
+        #expect(Probe.judge(now, isSynchronized: false).severity == .note)
+        #expect(Probe.judge(Date(timeIntervalSince1970: 0), isSynchronized: true).severity == .warning)
+    }
+
+    // MARK: Mounts
+
+    private static let mounts = """
+        22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+        24 22 0:22 / /sys rw,nosuid shared:7 master:1 - sysfs sysfs rw
+        30 24 0:27 / /sys/fs/bpf rw,nosuid - bpf bpf rw,mode=700
+        """
+
+    @Test func `of two mounts at one place the later covers the earlier`() {
+        let mounts = Mount.all(inTable: Self.mounts)
+        #expect(mounts.map(\.type) == ["ext4", "sysfs", "bpf"])
+        #expect(Probe.judge(bpffs: mounts, isWritable: true).severity == .ok)
+        #expect(Probe.judge(bpffs: mounts, isWritable: false).severity == .note)
+        let covered = Mount.all(inTable: Self.mounts + "\n31 22 0:22 / /sys rw - sysfs sysfs rw")
+        #expect(covered.map(\.path) == ["/", "/sys"])
+        #expect(Probe.judge(bpffs: covered, isWritable: true).severity == .note)
+        #expect(Mount.all(inTable: "garbage\n1 2 3 4 5 6 7\n").isEmpty)
+    }
+
+    // MARK: Network
+
+    @Test(
+        arguments: [
+            (1280, 1420, 1500, "ok", ""), (1280, 1440, 1500, "note", "ip link set wg0 mtu 1420"),
+            (1280, 1441, 1500, "warning", "ip link set wg0 mtu 1420"),
+            (1420, 1280, 1500, "note", "ip link set wg0 mtu 1420"),
+            (1500, 1420, 1500, "note", "ip link set tailscale0 mtu 1420"), (1280, 9000, nil, "ok", ""),
+            (1280, 1000, nil, "note", "ip link set wg0 mtu 1280"), (1280, 100, 50, "warning", "ip link set wg0 mtu 0"),
+            (8, 8, 70, "note", "ip link set wg0 mtu 0"),
+        ] as [(UInt32, UInt32, UInt32?, String, String)])
+    func `packets must fit from ring to ring of the chain`(
+        tailnet: UInt32, vpn: UInt32, uplink: UInt32?, severity: String, remedy: String
+    ) {
+        let finding = MTUChain(
+            tailnet: .init("tailscale0", tailnet), vpn: .init("wg0", vpn), uplink: uplink.map { .init("eth0", $0) }
+        ).judgement
+        #expect(finding.severity.rawValue == severity, "\(finding)")
+        #expect(finding.remedy?.contains(remedy) ?? remedy.isEmpty, "\(finding)")
+    }
+
+    @Test(arguments: [
+        ("16384-32767", "32768-60999", "", "ok", ""),
+        (
+            "16384-40000", "32768-60999", "", "warning",
+            "sysctl -w net.ipv4.ip_local_reserved_ports=32768-40000, or FORWARDER_BINDING_PORTS=16384-32767"
+        ),
+        (
+            "16384-40000", "32768-60999", "8080", "warning",
+            "ip_local_reserved_ports=8080,32768-40000, or FORWARDER_BINDING_PORTS=16384-32767"
+        ),
+        ("16384-40000", "32768-60999", "8080,32768-40000", "ok", ""),
+        ("16384-40000", "32768-60999", "32768-35000,35002-40000", "warning", "32768-40000"),
+        ("2000-3000", "1024-60999", "", "warning", "FORWARDER_BINDING_PORTS=61000-65535"),
+        ("2000-3000", "1024-65535", "", "warning", "ip_local_reserved_ports=2000-3000"),
+    ])
+    func `ports that host and flows share are told, with what parts them`(
+        ports: String, own: String, reserved: String, severity: String, remedy: String
+    ) throws {
+        let finding = Probe.judge(
+            try bindingPorts(ports), own: try bindingPorts(own), reserved: reserved)
+        #expect(finding.severity.rawValue == severity, "\(finding)")
+        #expect(finding.remedy?.contains(remedy) ?? remedy.isEmpty, "\(finding)")
+    }
+
+    @Test func `of default routes the missing, the blind and the several are told`() {
+        func route(_ interface: String, metric: UInt32 = 0, isComplete: Bool = true) -> DefaultRoute {
+            DefaultRoute(family: .v4, interface: interface, metric: metric, isComplete: isComplete)
+        }
+        func judge(_ routes: DefaultRoute..., named: String? = nil) -> Finding.Severity {
+            Probe.judge(routes, named: named, tailnet: "tailscale0").severity
+        }
+        #expect(judge() == .warning)
+        #expect(judge(route("eth0")) == .ok)
+        #expect(judge(route("eth0"), named: "eth1") == .note)
+        #expect(judge(route("eth0", isComplete: false)) == .note)
+        #expect(judge(route("tailscale0")) == .warning)
+        #expect(judge(route("eth0", metric: 100), route("wlan0", metric: 600)) == .note)
+    }
+
+    @Test func `rules before ours that route clients are told, and those of Gluetun and Tailscale are known`() {
+        let settings = NodeSettings()
+        let local = Rule(.v4, preference: 0, .lookup(Route.local), origin: 2)
+        let main = Rule(.v4, preference: 32_766, .lookup(Route.main), origin: 2)
+        let closing = Rule.closing("tailscale0", .v4)
+        func judge(_ rules: Rule..., isExpected: Bool = true) -> Finding {
+            Probe.judge([local] + rules + [main], .v4, settings, isExpected: isExpected)
+        }
+        func foreign(_ preference: UInt32, _ change: (inout Rule) -> Void = { _ in }) -> Rule {
+            var rule = Rule(.v4, preference: preference, .lookup(100), origin: 3)
+            change(&rule)
+            return rule
+        }
+        #expect(judge(closing).severity == .ok)
+        #expect(judge().severity == .warning)
+        #expect(judge().remedy?.contains("ip rule add iif tailscale0 preference 91 protocol 240 unreachable") == true)
+        #expect(judge(isExpected: false).severity == .ok)
+
+        let caught = judge(foreign(50), closing)
+        #expect(caught.severity == .warning)
+        #expect(caught.remedy?.contains("ip rule delete preference 50") == true)
+        #expect(judge(foreign(91), closing).severity == .warning)
+        #expect(judge(foreign(91), isExpected: false).severity == .warning)
+        #expect(judge(foreign(92), isExpected: false).severity == .ok)
+        #expect(judge(closing, foreign(91)).severity == .ok)
+        #expect(judge(foreign(50) { $0.incoming = "eth0" }, closing).severity == .ok)
+        #expect(judge(foreign(50) { $0.incoming = "tailscale0" }, closing).severity == .warning)
+        #expect(judge(foreign(50) { $0.mark = 0x80000 }, closing).severity == .ok)
+        #expect(judge(foreign(50) { ($0.mark, $0.isInverted) = (51_820, true) }, closing).severity == .warning)
+        #expect(judge(foreign(50) { $0.source = IPPrefix("192.168.0.0/16") }, closing).severity == .ok)
+        #expect(judge(foreign(50) { $0.source = IPPrefix("100.64.0.7") }, closing).severity == .warning)
+        #expect(judge(foreign(50) { $0.action = .unreachable }, closing).severity == .ok)
+
+        let usual = judge(closing, foreign(98), foreign(101), foreign(5270))
+        #expect(usual.severity == .ok)
+        #expect(usual.evidence.contains("Gluetun's 98, 101 and Tailscale's 5270"), "\(usual.evidence)")
+    }
+
+    @Test func `a filter at our priority, and one at an egress, are told`() {
+        func filter(_ direction: Filter.Direction, _ priority: UInt16) -> Filter {
+            Filter("other", direction, priority: priority, handle: 1)
+        }
+        let ours = Attachment.filter(.vpnIngress)
+        func judge(hooks: String? = "clsact", _ ingress: [Filter], _ egress: [Filter] = []) -> Finding.Severity {
+            Probe.judge("tun0", hooks: hooks, ingress: ingress, egress: egress).severity
+        }
+        #expect(judge(hooks: nil, []) == .ok)
+        #expect(judge([ours]) == .ok)
+        #expect(judge([ours, filter(.ingress, 1)]) == .ok)
+        #expect(judge([filter(.ingress, 7)]) == .ok)
+        #expect(judge([filter(.ingress, 1)]) == .error)
+        #expect(judge([filter(.ingress, 1), ours]) == .error)
+        #expect(judge([ours], [filter(.egress, 7)]) == .warning)
+        #expect(judge(hooks: "ingress", [ours]) == .note)
+    }
+}
