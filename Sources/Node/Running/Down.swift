@@ -26,7 +26,9 @@ package struct DownReport: Report {
             // Backwards: what fails closed goes last.
             let netlink = try Netlink()
             var failure: KernelError?
-            for link in try netlink.links() {
+            // Our own ports go by themselves, a moment after their process.
+            let ports = Side.allCases.map(\.portName)
+            for link in try netlink.links() where !ports.contains(link.name) {
                 // One that cannot be given back keeps no other.
                 do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }
