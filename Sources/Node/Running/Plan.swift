@@ -57,7 +57,8 @@ struct Plan: Sendable {
     ///
     /// - Parameter made: gains the steps that were made and can be taken back, also when a later one is refused.
     func settle(_ host: borrowing Host, made: inout [Step]) throws(KernelError) {
-        for step in steps where try !step.holds(host) {
+        let rules = Set(try Rule.ours(host.netlink))
+        for step in steps where try !step.holds(host, rules) {
             if try step.make(host) { made.append(step) }
         }
     }
@@ -88,16 +89,10 @@ extension Plan.Step {
     private static let queueLength: UInt32 = 4096
     private static let mtu: UInt32 = 65_535
 
-    func holds(_ host: borrowing Host) throws(KernelError) -> Bool {
+    /// - Parameter rules: of ours, as they are now; listed once for a plan that may hold a thousand.
+    func holds(_ host: borrowing Host, _ rules: Set<Rule>) throws(KernelError) -> Bool {
         switch self {
-        case .rule(let rule):
-            do throws(KernelError) {
-                return try host.netlink.rules(rule.family).contains(rule)
-            } catch {
-                // A kernel without IPv6 routes none.
-                guard error.errno == .addressFamilyNotSupported else { throw error }
-                return true
-            }
+        case .rule(let rule): return rules.contains(rule)
         case .program(let program, let name):
             guard let loaded = host.programs[program], let link = try host.netlink.link(named: name) else {
                 return false
@@ -114,8 +109,14 @@ extension Plan.Step {
     fileprivate func make(_ host: borrowing Host) throws(KernelError) -> Bool {
         switch self {
         case .rule(let rule):
-            try host.netlink.add(rule)
-            return true
+            do throws(KernelError) {
+                try host.netlink.add(rule)
+                return true
+            } catch {
+                // A kernel without IPv6 routes none.
+                guard error.errno == .addressFamilyNotSupported else { throw error }
+                return false
+            }
         case .program(let program, let name):
             guard let loaded = host.programs[program] else { throw KernelError("bpf", .invalidArgument, name) }
             let link = try present(name, host.netlink)

@@ -20,7 +20,8 @@ package struct PlanReport: Report {
             let edges = try Edges(settings, host.netlink)
             let plan = Plan(closing: settings).attached(to: edges, of: settings)
             var steps: [Step] = []
-            for step in plan.steps { steps.append(Step(step: "\(step)", holds: try step.holds(host))) }
+            let rules = Set(try Rule.ours(host.netlink))
+            for step in plan.steps { steps.append(Step(step: "\(step)", holds: try step.holds(host, rules))) }
             return (steps, edges.missing)
         }
     }
