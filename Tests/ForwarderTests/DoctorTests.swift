@@ -282,5 +282,5 @@ import Testing
 }
 
 extension DoctorReport {
-    fileprivate subscript(id: String) -> DoctorReport.Finding? { findings.first { $0.id == id } }
+    subscript(id: String) -> DoctorReport.Finding? { findings.first { $0.id == id } }
 }

@@ -162,4 +162,5 @@ struct Status: Decodable {
     let flows: Flows
     let errors: Errors
     let drops: [String: UInt64]
+    let local: [String]
 }
