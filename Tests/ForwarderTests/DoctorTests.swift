@@ -7,7 +7,7 @@ import Testing
 @testable import Node
 
 /// Whatever keeps a node from forwarding is provoked, found by its probe, and gone once the remedy is followed.
-@Suite(.serialized, .labCanBeBuilt) struct DoctorTests {
+@Suite(.labCanBeBuilt) struct DoctorTests {
     let lab: PlainLab
 
     init() throws { lab = try PlainLab() }
