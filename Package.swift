@@ -79,7 +79,8 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], path: "Tests/Benchmarks",
             swiftSettings: strict),
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["LinuxSystem", "CBPF"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(name: "PacketParseTests", dependencies: ["PacketParse", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", system], swiftSettings: strict),
         .testTarget(
@@ -97,10 +98,11 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "NodeTests", dependencies: ["Node", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
+            name: "NodeTests", dependencies: ["Node", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
             swiftSettings: strict),
         .testTarget(
-            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging, yams],
+            name: "ForwarderTests",
+            dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", "TestSupport", logging, yams],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]
