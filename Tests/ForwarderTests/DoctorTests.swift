@@ -171,6 +171,17 @@ import Testing
         try expect("mtu", .note, command: "ip link set tun0 mtu 1500")
     }
 
+    @Test("networks that tailscaled does not tell, or that nobody should believe, are told")
+    func subnetRoutes() throws {
+        try expect(
+            "subnet_routes", .note, remedy: "--local 192.168.1.0/24", follow: { ["--local", "192.168.1.0/24"] })
+        let tailscaled = try TailscaledStandIn(on: lab.node, .advertising(["0.0.0.0/1", "10.0.0.0/8", "fc00::/7"]))
+        try expect("subnet_routes", .warning, remedy: "tailscale set --advertise-routes=10.0.0.0/8,fc00::/7") {
+            tailscaled.behave(.advertising(["10.0.0.0/8", "fc00::/7"]))
+            return nil
+        }
+    }
+
     // MARK: What others put there
 
     @Test("a rule that would route clients before ours is told, before a node runs and beside it")
