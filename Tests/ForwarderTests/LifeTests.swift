@@ -58,6 +58,7 @@ import Testing
         let down = try again.ask(["down", "--json"])
         #expect(down.contains("tailnet_ingress") && down.contains("stopped"), "\(down)")
         #expect(again.child.wait(upTo: .seconds(5)) == .exited(0))
+        #expect(!(try lab.node.run(["ip", "link"]).contains("fwd-")))
         #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")))
         #expect(try lab.client.ping(home) == 3, "the kernel forwards again")
         #expect(try lab.node.run([Binary.path.path, "down"]).contains("nothing of forwarder's"))
