@@ -64,6 +64,16 @@ import Testing
         #expect(try lab.node.run([Binary.path.path, "down"]).contains("nothing of forwarder's"))
     }
 
+    @Test("down returns when both ports are gone, and no sooner", arguments: ["fwd-in", "fwd-out"])
+    func portsGone(port: String) throws {
+        let lab = try PlainLab()
+        try lab.node.ip("tuntap add \(port) mode tun")
+        let kernel = try lab.node.start(["sh", "-c", "sleep 0.5; ip link delete \(port)"])
+        try lab.node.run([Binary.path.path, "down"])
+        #expect(!(try lab.node.run(["ip", "link"]).contains(port)))
+        withExtendedLifetime(kernel) {}
+    }
+
     @Test("down takes nothing from under a node that answers on another socket")
     func otherSocket() throws {
         let lab = try PlainLab()
