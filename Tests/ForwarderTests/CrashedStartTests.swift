@@ -47,7 +47,7 @@ import Testing
         #expect(!rules.contains("tailscale0"), comment)
     }
 
-    @Test("killed at each step, exit traffic was never touched or is dropped from then on, and down gives the host back")
+    @Test("killed at each step, exit traffic was never touched or is dropped, and down gives the host back")
     func thenDown() throws {
         var told: [(number: Int, open: [String])] = []
         for number in 1...80 {

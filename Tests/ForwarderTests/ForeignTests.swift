@@ -56,7 +56,8 @@ import Testing
     func rulesInOurPlace() throws {
         let foreign = [
             "pref 10 iif tailscale0 prohibit", "pref 11 iif tailscale0 blackhole", "pref 12 iif tailscale0 goto 32766",
-            "pref 90 iif tailscale0 lookup 77", "pref 91 iif tailscale0 lookup 77", "pref 91 iif tailscale0 unreachable",
+            "pref 90 iif tailscale0 lookup 77", "pref 91 iif tailscale0 lookup 77",
+            "pref 91 iif tailscale0 unreachable",
         ]
         for rule in foreign { try node("ip rule add \(rule); ip -6 rule add \(rule)") }
         let before = try rules()
