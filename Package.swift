@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nio = ["NIOCore", "NIOHTTP1", "NIOPosix"].map { Target.Dependency.product(name: $0, package: "swift-nio") }
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -23,6 +24,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
@@ -32,14 +34,19 @@ let package = Package(
             name: "forwarder", dependencies: ["Node", "Lab", argumentParser, logging], swiftSettings: strict),
 
         // Network namespaces, real tunnels, probes: serves demo, bench and the tests.
-        .target(name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "CLinux", system], swiftSettings: strict),
+        .target(name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "CLinux", system] + nio, swiftSettings: strict),
 
         // Policy: settings, the plan of host changes, the running node, the control socket.
         .target(
             name: "Node",
             dependencies: [
-                "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system, yams,
+                "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system, yams,
             ],
+            swiftSettings: strict),
+
+        // What tailscaled tells of itself.
+        .target(
+            name: "LocalAPI", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", system] + nio,
             swiftSettings: strict),
 
         // The eBPF programs: load, attach, maps.
@@ -72,7 +79,8 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], path: "Tests/Benchmarks",
             swiftSettings: strict),
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["LinuxSystem", "CBPF"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(name: "PacketParseTests", dependencies: ["PacketParse", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", system], swiftSettings: strict),
         .testTarget(
@@ -90,10 +98,11 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "NodeTests", dependencies: ["Node", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
+            name: "NodeTests", dependencies: ["Node", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
             swiftSettings: strict),
         .testTarget(
-            name: "ForwarderTests", dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", logging, yams],
+            name: "ForwarderTests",
+            dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", "TestSupport", logging, yams],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]

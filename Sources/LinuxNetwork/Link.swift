@@ -15,6 +15,26 @@ package struct Link: Hashable, Sendable {
     package let isEthernet: Bool
     /// Packets that the link was given to send and dropped: for a tun, those its queue had no room for.
     package let transmitDrops: UInt64
+    /// The XDP program that meets its packets before all else.
+    package let xdp: XDPProgram?
+
+    package struct XDPProgram: Hashable, Sendable {
+        /// Who hands it the packets; the raw values are ip-link(8)'s words.
+        package enum Mode: String, CaseIterable, Sendable {
+            case generic = "xdpgeneric"
+            case driver = "xdpdrv"
+            case hardware = "xdpoffload"
+        }
+
+        package let mode: Mode
+        /// By which the kernel lists it.
+        package let number: UInt32
+
+        package init(_ mode: Mode, number: UInt32) {
+            self.mode = mode
+            self.number = number
+        }
+    }
 
     init?(_ reply: NetlinkReply) {
         guard let header = reply.header(ifinfomsg.self) else { return nil }
@@ -29,6 +49,23 @@ package struct Link: Hashable, Sendable {
         // struct rtnl_link_stats64 is 64-bit words, of which this is the eighth.
         let statistics = attributes.octets(IFLA_STATS64) ?? []
         transmitDrops = statistics.count < 64 ? 0 : statistics[56..<64].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        let programs = attributes.nested(IFLA_XDP)
+        xdp =
+            XDPProgram.Mode.allCases.compactMap { mode in
+                programs?.integer(mode.attribute).map { XDPProgram(mode, number: $0) }
+            }
+            .first
+    }
+}
+
+extension Link.XDPProgram.Mode {
+    /// Which tells the program's number.
+    fileprivate var attribute: Int {
+        switch self {
+        case .generic: IFLA_XDP_SKB_PROG_ID
+        case .driver: IFLA_XDP_DRV_PROG_ID
+        case .hardware: IFLA_XDP_HW_PROG_ID
+        }
     }
 }
 

@@ -12,6 +12,8 @@ package struct Route: Hashable, Sendable {
     /// The smaller wins. 0 lets the kernel choose, which makes IPv6 routes 1024.
     package var metric: UInt32 = 0
     package var table: UInt32 = Route.main
+    /// One of several next hops of one route, over which the kernel spreads flows. Only read: routes are not made so.
+    package var isShared = false
 
     /// The table that packets are routed by when no rule says otherwise.
     package static let main = UInt32(RT_TABLE_MAIN.rawValue)
@@ -30,36 +32,62 @@ package struct Route: Hashable, Sendable {
         self.table = table
     }
 
-    /// Nil for what is not a unicast route by one link: unreachable, local, cached and multi-path routes.
-    init?(_ reply: NetlinkReply) {
+    /// One for each next hop; none for what is not a unicast route: unreachable, local and cached routes.
+    static func all(in reply: NetlinkReply) -> [Route] {
         guard let header = reply.header(rtmsg.self), Int(header.rtm_type) == RTN_UNICAST,
             header.rtm_flags & UInt32(RTM_F_CLONED) == 0
-        else { return nil }
+        else { return [] }
         let attributes = reply.attributes(after: rtmsg.self)
         let family: AddressFamily = CInt(header.rtm_family) == AF_INET ? .v4 : .v6
         let address = attributes.octets(Int(RTA_DST.rawValue)).flatMap(IPAddress.init(octets:))
-        guard let interfaceIndex = attributes.integer(Int(RTA_OIF.rawValue), Int32.self),
+        guard
             let destination = IPPrefix(
                 address ?? IPPrefix.everything(family).address, length: Int(header.rtm_dst_len))
-        else { return nil }
-        self.destination = destination
-        self.interfaceIndex = interfaceIndex
-        gateway = attributes.octets(Int(RTA_GATEWAY.rawValue)).flatMap(IPAddress.init(octets:))
-        metric = attributes.integer(Int(RTA_PRIORITY.rawValue)) ?? 0
-        table = attributes.integer(Int(RTA_TABLE.rawValue)) ?? UInt32(header.rtm_table)
+        else { return [] }
+        func route(_ interfaceIndex: Int32, _ hop: NetlinkAttributes) -> Route {
+            Route(
+                to: destination, via: hop.octets(Int(RTA_GATEWAY.rawValue)).flatMap(IPAddress.init(octets:)),
+                interfaceIndex: interfaceIndex, metric: attributes.integer(Int(RTA_PRIORITY.rawValue)) ?? 0,
+                table: attributes.integer(Int(RTA_TABLE.rawValue)) ?? UInt32(header.rtm_table))
+        }
+        if let interfaceIndex = attributes.integer(Int(RTA_OIF.rawValue), Int32.self) {
+            return [route(interfaceIndex, attributes)]
+        }
+        let hops = attributes.octets(Int(RTA_MULTIPATH.rawValue)).map(nextHops) ?? []
+        return hops.map { index, hop in
+            var route = route(index, hop)
+            route.isShared = hops.count > 1
+            return route
+        }
+    }
+
+    /// The hops of a multi-path route, each a `struct rtnexthop` and attributes of its own, by its length.
+    private static func nextHops(_ octets: [UInt8]) -> [(index: Int32, attributes: NetlinkAttributes)] {
+        let size = MemoryLayout<rtnexthop>.size
+        var hops: [(Int32, NetlinkAttributes)] = []
+        var rest = octets[...]
+        while rest.count >= size {
+            let hop = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(as: rtnexthop.self) }
+            let length = Int(hop.rtnh_len)
+            guard (size...rest.count).contains(length) else { break }
+            hops.append((hop.rtnh_ifindex, NetlinkAttributes(octets: Array(rest.prefix(length).dropFirst(size)))))
+            // Each begins at a multiple of four.
+            rest = rest.dropFirst((length + 3) & ~3)
+        }
+        return hops
     }
 }
 
 extension Netlink {
-    /// The unicast routes of a family, of all tables.
+    /// The unicast routes of a family, of all tables; a multi-path route is one for each of its next hops.
     package func routes(_ family: AddressFamily) throws(KernelError) -> [Route] {
         var header = rtmsg()
         header.rtm_family = UInt8(family.rawValue)
         return try socket.exchange(NetlinkRequest("RTM_GETROUTE", RTM_GETROUTE, "routes", flags: NLM_F_DUMP, header))
-            .compactMap(Route.init)
+            .flatMap(Route.all)
     }
 
-    /// The default route of the main table with the smallest metric.
+    /// The default route of the main table with the smallest metric; of several next hops the first.
     package func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
         try routes(family).filter { $0.destination.length == 0 && $0.table == Route.main }
             .min { $0.metric < $1.metric }

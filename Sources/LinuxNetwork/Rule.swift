@@ -11,6 +11,14 @@ package struct Rule: Hashable, Sendable {
         case lookup(UInt32)
         /// Refuses the packet: its sender is told that the network is unreachable.
         case unreachable
+        /// Refuses it in silence.
+        case blackhole
+        /// Refuses it: its sender is told that an administrator forbids it.
+        case prohibit
+        /// Goes on with the first rule of that preference, and passes over those between.
+        case goto(UInt32)
+        /// Goes on with the next rule.
+        case nothing
     }
 
     package var family: AddressFamily
@@ -41,7 +49,7 @@ package struct Rule: Hashable, Sendable {
         self.origin = origin
     }
 
-    /// Nil for actions that are not named here (blackhole, prohibit, goto): nobody here makes those.
+    /// Nil for an action that the kernel has learned since.
     init?(_ reply: NetlinkReply) {
         guard let header = reply.header(fib_rule_hdr.self) else { return nil }
         let attributes = reply.attributes(after: fib_rule_hdr.self)
@@ -60,6 +68,10 @@ package struct Rule: Hashable, Sendable {
         case FR_ACT_TO_TBL:
             action = .lookup(attributes.integer(FRA_TABLE) ?? UInt32(header.table))
         case FR_ACT_UNREACHABLE: action = .unreachable
+        case FR_ACT_BLACKHOLE: action = .blackhole
+        case FR_ACT_PROHIBIT: action = .prohibit
+        case FR_ACT_GOTO: action = .goto(attributes.integer(FRA_GOTO) ?? 0)
+        case FR_ACT_NOP: action = .nothing
         default: return nil
         }
     }
@@ -91,7 +103,11 @@ extension Netlink {
         request.put(FRA_PROTOCOL, rule.origin)
         if let incoming = rule.incoming { request.put(FRA_IIFNAME, incoming) }
         if let destination = rule.destination { request.put(FRA_DST, destination.address.octets) }
-        if case .lookup(let table) = rule.action { request.put(FRA_TABLE, table) }
+        switch rule.action {
+        case .lookup(let table): request.put(FRA_TABLE, table)
+        case .goto(let preference): request.put(FRA_GOTO, preference)
+        case .unreachable, .blackhole, .prohibit, .nothing: break
+        }
         try socket.exchange(request)
     }
 }
@@ -101,6 +117,10 @@ extension Rule.Action {
         switch self {
         case .lookup: FR_ACT_TO_TBL
         case .unreachable: FR_ACT_UNREACHABLE
+        case .blackhole: FR_ACT_BLACKHOLE
+        case .prohibit: FR_ACT_PROHIBIT
+        case .goto: FR_ACT_GOTO
+        case .nothing: FR_ACT_NOP
         }
     }
 }
@@ -114,6 +134,10 @@ extension Rule: CustomStringConvertible {
         switch action {
         case .lookup(let table): words.append("lookup \(table)")
         case .unreachable: words.append("unreachable")
+        case .blackhole: words.append("blackhole")
+        case .prohibit: words.append("prohibit")
+        case .goto(let preference): words.append("goto \(preference)")
+        case .nothing: words.append("nop")
         }
         return words.joined(separator: " ")
     }

@@ -91,6 +91,7 @@ struct AnswerTests {
                 edges      tailnet tailscale0 (layer3), no vpn, no uplink
                 ports      fwd-in (offloads all), fwd-out (offloads no_uso)
                 leaves by  198.51.100.7
+                local      none
                 flows      3 of 65536 live
                            7 opened, 3 expired, 1 evicted
                 bindings   3 of 16384 in use

@@ -1,19 +1,20 @@
 import Foundation
 import Lab
 import LinuxSystem
+import TestSupport
 import Testing
 
 @testable import Node
 
 /// Whatever keeps a node from forwarding is provoked, found by its probe, and gone once the remedy is followed.
-@Suite(.serialized, .labCanBeBuilt) struct DoctorTests {
-    private let lab: PlainLab
+@Suite(.labCanBeBuilt) struct DoctorTests {
+    let lab: PlainLab
 
     init() throws { lab = try PlainLab() }
 
     /// What `forwarder doctor` says on the lab's node.
-    private func doctor(
-        _ arguments: [String] = [], behind wrapper: [String] = [], capabilities: Capabilities = [.netAdmin, .bpf]
+    func doctor(
+        _ arguments: [String] = [], behind wrapper: [String] = [], capabilities: Capabilities? = [.netAdmin, .bpf]
     ) throws -> DoctorReport {
         let child = try lab.node.start(
             wrapper + ["env", "-u", "FORWARDER_CONTROL_SOCKET", Binary.path.path, "doctor", "--json"] + arguments,
@@ -33,22 +34,23 @@ import Testing
     }
 
     /// Expects one probe to find it, with a remedy that holds what is then done, and nothing any more afterwards.
-    private func expect(
+    func expect(
         _ id: String, _ severity: Finding.Severity, remedy: String, _ arguments: [String] = [],
-        behind wrapper: [String] = [], capabilities: Capabilities = [.netAdmin, .bpf],
-        follow: () throws -> [String]? = { nil },
+        behind wrapper: [String] = [], wellBehind healer: [String] = [],
+        capabilities: Capabilities? = [.netAdmin, .bpf], follow: () throws -> [String]? = { nil },
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let ill = try doctor(arguments, behind: wrapper, capabilities: capabilities)[id]
         #expect(ill?.severity == severity, "\(String(describing: ill))", sourceLocation: sourceLocation)
         #expect(ill?.remedy?.contains(remedy) == true, "\(String(describing: ill))", sourceLocation: sourceLocation)
-        let well = try doctor(follow() ?? [])
+        let well = try doctor(
+            follow() ?? [], behind: healer, capabilities: healer.isEmpty ? [.netAdmin, .bpf] : capabilities)
         #expect(well[id]?.severity == .ok, "\(String(describing: well[id]))", sourceLocation: sourceLocation)
         #expect(well.ok, sourceLocation: sourceLocation)
     }
 
     /// Does what a remedy says, which therefore holds it.
-    private func expect(
+    func expect(
         _ id: String, _ severity: Finding.Severity, command: String, _ arguments: [String] = [],
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
@@ -60,13 +62,7 @@ import Testing
             }, sourceLocation: sourceLocation)
     }
 
-    private func shell(_ line: String) throws { try lab.node.run(["sh", "-c", line]) }
-
-    private func strace(_ fault: String) -> [String] {
-        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf,io_uring_setup", "-e", "inject=\(fault)"]
-    }
-
-    private var traced: Capabilities { [.netAdmin, .bpf, .sysPtrace] }
+    func shell(_ line: String) throws { try lab.node.run(["sh", "-c", line]) }
 
     // MARK: Health
 
@@ -94,80 +90,6 @@ import Testing
         try expect("node", .warning, remedy: "give the host back: forwarder down") {
             try lab.node.run([Binary.path.path, "down"])
             return nil
-        }
-    }
-
-    // MARK: What the host grants
-
-    @Test("missing capabilities are named, and what could not be asked for want of them")
-    func capabilities() throws {
-        try expect("capabilities", .error, remedy: "cap_add: [NET_ADMIN, BPF]", capabilities: [])
-        let report = try doctor(capabilities: .netAdmin)
-        #expect(report["capabilities"]?.remedy?.contains("cap_add: [BPF]") == true)
-        for id in ["bpf", "offloads"] { #expect(report[id]?.evidence.hasPrefix("not asked: ") == true) }
-        #expect(try doctor(capabilities: [])["firewall"]?.evidence.hasPrefix("not asked: ") == true)
-    }
-
-    @Test("a refused bpf(2) and a refused io_uring are told")
-    func refusedCalls() throws {
-        try expect(
-            "bpf", .error, remedy: "cap_add: [BPF, NET_ADMIN]", behind: strace("bpf:error=EPERM"), capabilities: traced)
-        let refusal = strace("io_uring_setup:error=EPERM")
-        try expect("io_uring", .note, remedy: "allow io_uring", behind: refusal, capabilities: traced)
-        // The remedy's first half: with auto a refused io_uring is no error any more.
-        try expect(
-            "io_uring", .error, remedy: "FORWARDER_IO=auto", ["--io", "uring"], behind: refusal, capabilities: traced,
-            follow: { ["--io", "auto"] })
-        try expect(
-            "io_uring", .note, remedy: "memlock: -1", behind: strace("io_uring_setup:error=ENOMEM"),
-            capabilities: traced)
-        for id in ["memlock", "io_uring"] {
-            try expect(id, .note, remedy: "memlock: -1", behind: ["prlimit", "--memlock=8192"])
-        }
-    }
-
-    @Test("a missing /dev/net/tun is told, with the line that adds it")
-    func noDevice() throws {
-        try shell("mount -t tmpfs tmpfs /dev/net")
-        try expect("tun", .error, remedy: "devices: [/dev/net/tun]") {
-            try shell("umount /dev/net")
-            return nil
-        }
-    }
-
-    @Test("few open files are told")
-    func openFiles() throws {
-        try expect("open_files", .error, remedy: "ulimit -n 1024", behind: ["prlimit", "--nofile=40"])
-        #expect(try doctor(behind: ["sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"])["open_files"]?.severity == .ok)
-    }
-
-    @Test("file systems that are not there are notes")
-    func mounts() throws {
-        try shell("umount /sys/fs/bpf")
-        try expect("bpffs", .note, command: "mount -t bpf bpf /sys/fs/bpf")
-        try shell("mount -t tmpfs tmpfs /sys/fs/cgroup")
-        try #require(try doctor()["cgroup"]?.remedy?.contains("mount -t cgroup2 cgroup2 /sys/fs/cgroup") == true)
-        try shell("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
-        try #require(try doctor()["cgroup"]?.remedy?.contains("start tailscaled") == true)
-        try shell("ln -s /bin/sleep /run/tailscaled")
-        let tailscaled = try lab.node.start(["/run/tailscaled", "60"])
-        #expect(try doctor()["cgroup"]?.severity == .ok)
-        tailscaled.terminate()
-    }
-
-    @Test("a port's name that somebody took is told")
-    func nameTaken() throws {
-        try lab.node.ip("tuntap add fwd-out mode tun")
-        try expect("ports", .error, command: "ip link delete fwd-out")
-    }
-
-    @Test("a place where no control socket can be made is told")
-    func controlSocket() throws {
-        let place = "--control-socket /run/forwarder/control.sock"
-        for path in ["/proc/forwarder/control.sock", "/etc/passwd", "/etc/passwd/control.sock"] {
-            try expect("control_socket", .error, remedy: place, ["--control-socket", path]) {
-                place.split(separator: " ").map(String.init)
-            }
         }
     }
 
@@ -206,9 +128,39 @@ import Testing
             try shell("ip route replace default via 10.64.0.1 dev tun0 metric 100")
             return nil
         }
+        try shell("ip route append default via 10.64.0.9 dev tun0 metric 100")
+        #expect(try doctor()["uplink"]?.evidence.hasPrefix("of several of one metric the first decides") == true)
+        try expect("uplink", .note, command: "ip route delete default dev tun0 metric 100")
         try shell("ip route del default metric 100; ip -6 route del default")
         try expect("uplink", .warning, remedy: "ip route add default via GATEWAY dev ") {
             try shell("ip route add default via 10.64.0.1 dev tun0")
+            return nil
+        }
+    }
+
+    @Test("a default route with several next hops is told, in both families")
+    func multipath() throws {
+        try lab.node.ip(
+            """
+            link add eth9 type veth peer name eth8
+            link set eth8 up
+            link set eth9 up
+            addr add 192.0.2.2/24 dev eth9
+            addr add 2001:db8:9::2/64 dev eth9
+            route replace default nexthop via 10.64.0.1 dev tun0 nexthop via 192.0.2.1 dev eth9
+            """)
+        try expect("uplink", .note, remedy: "ip route replace default via GATEWAY dev tun0") {
+            try shell("ip route replace default via 10.64.0.1 dev tun0")
+            return nil
+        }
+        try shell(
+            "ip -6 route replace default metric 1024 nexthop via fd00:64::1 dev tun0 nexthop via 2001:db8:9::1 dev eth9"
+        )
+        try expect(
+            "uplink", .note, remedy: "ip -6 route replace default via GATEWAY dev eth9 metric 1024",
+            ["--uplink", "eth9"]
+        ) {
+            try shell("ip -6 route replace default via 2001:db8:9::1 dev eth9 metric 1024")
             return nil
         }
     }
@@ -236,6 +188,19 @@ import Testing
             "rules", .warning, command: "ip rule add iif tailscale0 preference 91 protocol 240 unreachable")
     }
 
+    @Test("a rule that passes over ours is told, and one that refuses what the host routes")
+    func otherRules() throws {
+        try lab.node.ip("rule add iif tailscale0 goto 32766 preference 50")
+        try expect("rules", .warning, command: "ip rule delete preference 50")
+        try lab.node.ip("rule add goto 91 preference 50\nrule add iif tailscale0 blackhole preference 51")
+        #expect(try doctor()["rules"]?.severity == .ok, "they lead to ours, and refuse what ours would")
+        try expect("rules", .note, command: "ip rule delete preference 51", ["--local", "192.0.2.0/24"])
+        for action in ["blackhole", "prohibit", "unreachable"] {
+            try shell("ip -6 rule add \(action) preference 60")
+            try expect("rules", .note, command: "ip -6 rule delete preference 60")
+        }
+    }
+
     @Test("foreign filters that come before us or see what we send are told, and an ingress qdisc")
     func filters() throws {
         try lab.node.run(["tc", "qdisc", "add", "dev", "tun0", "clsact"])
@@ -251,6 +216,52 @@ import Testing
         try expect("filters", .warning, command: "tc filter del dev tun0 egress prio 7")
         try shell("tc qdisc del dev tun0 clsact; tc qdisc add dev tun0 ingress")
         try expect("filters", .note, command: "tc qdisc del dev tun0 ingress")
+    }
+
+    @Test("programs that take packets before any filter does are told, and a remedy gives them back")
+    func earlyPrograms() throws {
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        func attach(_ place: ForeignProgram.Place, to interface: String) throws -> ForeignProgram {
+            try lab.node.namespace.run { () throws(KernelError) in try ForeignProgram(at: interface, place) }
+        }
+        func isLost() throws -> Bool { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0 }
+        for (place, interface) in [(ForeignProgram.Place.tcxIngress, "tailscale0"), (.tcxEgress, "tun0")] {
+            let programs = [try attach(place, to: interface), try attach(place, to: interface)]
+            if place == .tcxIngress { #expect(try isLost()) }
+            // The links' numbers are the kernel's choice: what the remedy says is done.
+            let remedy = try #require(try doctor()["filters"]?.remedy)
+            try expect("filters", .warning, command: String(remedy.trimmingPrefix("if it is not meant for that: ")))
+            if place == .tcxIngress { #expect(try !isLost()) }
+            withExtendedLifetime(programs) {}
+        }
+        _ = try attach(.xdp, to: "tun0")
+        try expect("filters", .warning, command: "ip link set dev tun0 xdpgeneric off")
+        let byLink = try attach(.xdpByLink, to: "tun0")
+        #expect(throws: LabFailure.self) { try shell("ip link set dev tun0 xdpgeneric off") }
+        let number = try #require(
+            try doctor()["filters"]?.remedy?.firstMatch(of: /beside prog (\d+): bpftool link detach id LINK/)?.1)
+        let listed = try lab.node.run(["bpftool", "link", "list"])
+        let link = try #require(try Regex("(\\d+): xdp +prog \(number) ").firstMatch(in: listed)?.output[1].substring)
+        try expect("filters", .warning, remedy: "bpftool link detach id LINK") {
+            try shell("bpftool link detach id \(link)")
+            return nil
+        }
+        withExtendedLifetime((forwarder, byLink)) {}
+    }
+
+    @Test("programs at an uplink that is no edge are notes, and who may not ask is told so")
+    func earlyProgramsOfTunnels() throws {
+        try lab.node.ip("link add eth9 type veth peer name eth8\nlink set eth9 up")
+        let program = try lab.node.namespace.run { () throws(KernelError) in
+            try ForeignProgram(at: "eth9", .tcxIngress)
+        }
+        let remedy = try #require(try doctor(["--uplink", "eth9"])["filters"]?.remedy)
+        try expect(
+            "filters", .note, command: String(remedy.trimmingPrefix("if it is not meant for that: ")),
+            ["--uplink", "eth9"])
+        #expect(try doctor(["--uplink", "eth9"])["filters"]?.severity == .ok)
+        #expect(try doctor(capabilities: .bpf)["filters"]?.evidence.hasPrefix("not asked: ") == true)
+        withExtendedLifetime(program) {}
     }
 
     @Test("no firewall sees exit traffic, a chain at an edge's egress neither, which is told")
@@ -275,12 +286,12 @@ import Testing
         }
         let command = "sysctl -w net.ipv4.ip_local_reserved_ports=32768-40000"
         try expect("binding_range", .warning, remedy: command, ports) {
-            try lab.node.set("net/ipv4/ip_local_reserved_ports", to: "32768-40000")
+            try shell(command)
             return ports
         }
     }
 }
 
 extension DoctorReport {
-    fileprivate subscript(id: String) -> DoctorReport.Finding? { findings.first { $0.id == id } }
+    subscript(id: String) -> DoctorReport.Finding? { findings.first { $0.id == id } }
 }

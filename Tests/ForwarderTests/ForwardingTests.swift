@@ -175,4 +175,5 @@ struct Status: Decodable {
     let flows: Flows
     let errors: Errors
     let drops: [String: UInt64]
+    let local: [String]
 }

@@ -3,6 +3,7 @@ import Lab
 import LinuxSystem
 import Testing
 
+@testable import Node
 @testable import forwarder
 
 /// The program in a container that `examples/compose.yaml` describes: started by runc with its two capabilities, its one
@@ -90,6 +91,20 @@ import Testing
         let devices = try output(["ls", "/dev", "/dev/net"], in: node).split(whereSeparator: \.isWhitespace)
         #expect(Set(devices).isSuperset(of: ["tun", "null"]) && !devices.contains { $0.hasPrefix("vd") })
         #expect(try output(["dd", "if=/dev/net/tun", "count=0", "status=none"], in: node) == "", "allowed")
+    }
+
+    @Test("under Docker's own profile doctor names what refuses io_uring, and with ours it is granted")
+    func doctor() throws {
+        func ioUring(_ profile: Profile) throws -> DoctorReport.Finding? {
+            let doctor = try container(["doctor", "--json"], profile)
+            try #require(doctor.child.wait(upTo: .seconds(10)) != nil)
+            return try DoctorReport(json: Data(doctor.child.standardOutput.utf8)).findings
+                .first { $0.id == "io_uring" }
+        }
+        let ill = try ioUring(.dockers)
+        #expect(ill?.severity == .note)
+        #expect(ill?.remedy?.contains("security_opt: [seccomp=") == true, "\(String(describing: ill))")
+        #expect(try ioUring(.ours)?.severity == .ok)
     }
 
     @Test("stopped, it leaves exit traffic dropped; down, in a container of its own, gives the host back")

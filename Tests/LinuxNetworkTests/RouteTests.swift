@@ -79,6 +79,26 @@ struct RouteTests {
         }
     }
 
+    @Test(arguments: AddressFamily.allCases)
+    func `a multi-path route is one for each of its next hops`(family: AddressFamily) throws {
+        try inFreshNamespace {
+            let netlink = try Netlink()
+            let left = try linkWithAddresses(netlink)
+            try answer("ip addr add 10.1.0.2/24 dev right")
+            try answer("ip addr add fd01::2/64 dev right nodad")
+            let right = try #require(try netlink.link(named: "right"))
+            let hops = family == .v4 ? ["10.0.0.1", "10.1.0.1"] : ["fd00::1", "fd01::1"]
+            try answer(
+                "ip \(family == .v4 ? "" : "-6") route add default metric 7 nexthop via \(hops[0]) dev left weight 3 "
+                    + "nexthop via \(hops[1]) dev right")
+            let routes = try netlink.routes(family).filter { $0.destination.length == 0 }
+            #expect(routes.map(\.gateway) == hops.map { IPAddress($0) })
+            #expect(routes.map(\.interfaceIndex) == [left.index, right.index])
+            #expect(routes.allSatisfy { $0.isShared && $0.metric == 7 && $0.table == Route.main })
+            #expect(try netlink.defaultRoute(family) == routes.first)
+        }
+    }
+
     @Test(arguments: ["198.51.100.0/24", "198.51.100.7/32", "0.0.0.0/0", "2001:db8::/32", "2001:db8::7/128", "::/0"])
     func `a route is added to the table it names, once, and deleted once`(text: String) throws {
         try inFreshNamespace {

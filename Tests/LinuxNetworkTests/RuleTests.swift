@@ -70,6 +70,26 @@ struct RuleTests {
         }
     }
 
+    @Test(arguments: AddressFamily.allCases)
+    func `what others have rules do is read, and such rules are deleted`(family: AddressFamily) throws {
+        try inFreshNamespace {
+            let netlink = try Netlink()
+            let ip = family == .v4 ? "ip rule add pref" : "ip -6 rule add pref"
+            let actions: [(String, Rule.Action)] = [
+                ("blackhole", .blackhole), ("prohibit", .prohibit), ("unreachable", .unreachable),
+                ("goto 32766", .goto(32_766)), ("nop", .nothing), ("lookup 100", .lookup(100)),
+            ]
+            for (index, (words, _)) in actions.enumerated() { try answer("\(ip) \(50 + index) iif left \(words)") }
+            let rules = try netlink.rules(family).filter { (50..<60).contains($0.preference) }
+            #expect(rules.map(\.action) == actions.map(\.1))
+            for (rule, (words, _)) in zip(rules, actions) {
+                #expect(rule.description.hasSuffix(" iif left \(words)"))
+                try netlink.delete(rule)
+            }
+            #expect(try netlink.rules(family).filter { (50..<60).contains($0.preference) }.isEmpty)
+        }
+    }
+
     @Test func `a rule for a name holds before the interface is there, and for the next one of that name`() throws {
         try inFreshNamespace {
             let netlink = try Netlink()

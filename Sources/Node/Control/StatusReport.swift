@@ -156,6 +156,8 @@ package struct StatusReport: Report, Equatable {
     package var ioReason: String
     package var edges = Edges()
     package var exitAddresses = ExitAddresses()
+    /// Networks that are left to the host: by the setting `local`, and those that tailscaled advertises.
+    package var local: [String] = []
     /// None while the edges are not there.
     package var ports: Ports?
     package var forwarded = Forwarded()

@@ -3,19 +3,23 @@ import LinuxSystem
 
 extension Probe {
     static let filters = Probe(
-        "filters", "Do other filters on the edges meet exit traffic before or after us?", worst: .error
+        "filters", "Do other programs and filters meet exit traffic before or after ours?", worst: .error
     ) { surroundings throws(KernelError) in
+        let edges = [surroundings.edges.tailnet, surroundings.edges.vpn].compactMap(\.self)
+        guard !edges.isEmpty else {
+            return .notAsked("no edge is there", remedy: "see the findings tailnet and vpn")
+        }
         var findings: [Finding] = []
-        for edge in [surroundings.edges.tailnet, surroundings.edges.vpn] {
-            guard let edge else { continue }
+        for edge in edges {
             let hooks = try surroundings.netlink.hooks(of: edge)
             let ingress = try surroundings.netlink.filters(on: edge, .ingress)
             // Asked for its egress, `ingress` lists what is at its ingress.
             let egress = hooks == "ingress" ? [] : try surroundings.netlink.filters(on: edge, .egress)
             findings.append(judge(edge.name, hooks: hooks, ingress: ingress, egress: egress))
+            findings.append(try EarlyPrograms(at: edge, meeting: .clients).judgement)
         }
-        guard !findings.isEmpty else {
-            return .notAsked("no edge is there", remedy: "see the findings tailnet and vpn")
+        if let uplink = surroundings.edges.uplink, !edges.contains(where: { $0.index == uplink.index }) {
+            findings.append(try EarlyPrograms(at: uplink, meeting: .tunnels).judgement)
         }
         return findings.max { $0.severity < $1.severity } ?? findings[0]
     }

@@ -35,9 +35,10 @@ extension Probe {
         let place = rules.firstIndex(of: closing)
         // A new rule stands behind those of the same preference.
         let earlier = place.map { Array(rules[..<$0]) } ?? rules.filter { $0.preference <= closing.preference }
-        let foreign = earlier.filter { $0.origin != Rule.forwarder && $0.routesClients(settings) }
-        if let first = foreign.first {
-            let preferences = foreign.map { "\($0.preference)" }.joined(separator: ", ")
+        let foreign = earlier.filter { $0.origin != Rule.forwarder && $0.meetsClients(settings) }
+        let routing = foreign.filter { $0.mayRoute(past: closing.preference) }
+        if let first = routing.first {
+            let preferences = routing.map { "\($0.preference)" }.joined(separator: ", ")
             return .warning(
                 "before ours at \(closing.preference) stands \(family.command) rule \(preferences), "
                     + "which routes what comes in by \(settings.tailnet) whenever no program stands there, "
@@ -51,6 +52,17 @@ extension Probe {
                 "our rule is gone: \(closing)",
                 remedy: "\(nextCommand("run", controlSocket: settings.controlSocket)) puts it back, "
                     + "or: \(closing.command)")
+        }
+        // Exit traffic passes by all rules. What else may be lost is what the host routes.
+        if let first = foreign.first(where: {
+            $0.isRefusal && ($0.incoming == nil || !settings.local.isEmpty)
+        }) {
+            return .note(
+                "before ours at \(closing.preference) stands \(family.command) rule \(first.preference), which refuses "
+                    + (first.incoming == nil
+                        ? "what it matches, also of the host itself and of the tunnels"
+                        : "what clients send to what is kept local"),
+                remedy: "if it is not meant for that: \(family.command) rule delete preference \(first.preference)")
         }
         let known = Rule.Known.allCases.compactMap { owner in
             let preferences = rules.filter { owner.preferences.contains($0.preference) }.map { "\($0.preference)" }
@@ -82,10 +94,20 @@ extension Rule {
         var preferences: ClosedRange<UInt32> { self == .gluetun ? 98...101 : 5210...5270 }
     }
 
-    /// Whether it has the kernel route packets that come from clients: other than to the host itself, to what is kept
-    /// local, or by a mark that such packets do not bear.
-    fileprivate func routesClients(_ settings: NodeSettings) -> Bool {
-        guard case .lookup(let table) = action, table != Route.local else { return false }
+    /// Whether it has the kernel route what it matches, or pass over the rule of that preference.
+    fileprivate func mayRoute(past closing: UInt32) -> Bool {
+        switch action {
+        case .lookup(let table): table != Route.local
+        case .goto(let preference): preference > closing
+        case .unreachable, .blackhole, .prohibit, .nothing: false
+        }
+    }
+
+    fileprivate var isRefusal: Bool { [.unreachable, .blackhole, .prohibit].contains(action) }
+
+    /// Whether it matches packets that come from clients: other than to what is kept local, or by a mark that such
+    /// packets do not bear.
+    fileprivate func meetsClients(_ settings: NodeSettings) -> Bool {
         if isInverted { return true }
         if let incoming, incoming != settings.tailnet { return false }
         if outgoing != nil || (mark ?? 0) != 0 { return false }

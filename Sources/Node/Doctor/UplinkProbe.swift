@@ -20,7 +20,7 @@ extension Probe {
                 defaults.append(
                     DefaultRoute(
                         family: family, interface: link.name, metric: route.metric,
-                        isComplete: route.gateway != nil || !link.isEthernet))
+                        isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared))
             }
         }
         return judge(defaults, named: settings.uplink, tailnet: surroundings.edges.tailnet?.name ?? settings.tailnet)
@@ -41,7 +41,7 @@ extension Probe {
             return .note(
                 "\(route) has no gateway, so only neighbours can be reached",
                 remedy: "\(route.family.command) route replace default via GATEWAY dev \(route.interface)"
-                    + (route.metric > 0 ? " metric \(route.metric)" : ""))
+                    + route.metricWords)
         }
         let told = routes.map(\.description).joined(separator: ", ")
         if let named, !routes.contains(where: { $0.interface == named }) {
@@ -50,10 +50,21 @@ extension Probe {
                 remedy: "name the uplink that is used: --uplink \(routes[0].interface)")
         }
         for family in AddressFamily.allCases {
+            // The kernel lists those of one metric in the order in which it asks them, and this keeps it.
             let several = routes.filter { $0.family == family }.sorted { $0.metric < $1.metric }
             guard several.count > 1 else { continue }
+            if several[0].isShared {
+                let hop = several.first { $0.isShared && $0.interface == named } ?? several[0]
+                return .note(
+                    "one default route has several next hops, over which the kernel spreads the tunnels: \(told)",
+                    remedy: "choose one: \(hop.family.command) route replace default via GATEWAY dev \(hop.interface)"
+                        + hop.metricWords)
+            }
+            let decides =
+                several[0].metric == several[1].metric
+                ? "of several of one metric the first" : "of several the smallest metric"
             return .note(
-                "of several the smallest metric decides: \(told)",
+                "\(decides) decides: \(told)",
                 remedy: "if another is meant: \(family.command) route delete default dev \(several[0].interface) "
                     + "metric \(several[0].metric)")
         }
@@ -73,6 +84,11 @@ struct DefaultRoute: CustomStringConvertible {
     let metric: UInt32
     /// It names a next hop, or needs none.
     let isComplete: Bool
+    /// One of several next hops of one route.
+    var isShared = false
+
+    /// As they end a command.
+    var metricWords: String { metric > 0 ? " metric \(metric)" : "" }
 
     var description: String {
         "default \(family == .v4 ? "IPv4" : "IPv6") route by \(interface)" + (metric > 0 ? " (metric \(metric))" : "")

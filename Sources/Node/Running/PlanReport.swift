@@ -1,5 +1,6 @@
 import LinuxNetwork
 import LinuxSystem
+import LocalAPI
 
 /// What `forwarder run --dry-run` tells: the changes that a node would make to its host, in their order, and makes none.
 package struct PlanReport: Report {
@@ -15,6 +16,7 @@ package struct PlanReport: Report {
     package let waitingFor: [String]
 
     package init(_ settings: NodeSettings) throws(Refusal) {
+        let settings = settings.keeping(SubnetRouteWatch.answer(at: settings.tailscaledSocket).routes)
         (steps, waitingFor) = try refusing(couldNot: "look at the host") { () throws(KernelError) in
             let host = try Host()
             let edges = try Edges(settings, host.netlink)

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import LinuxNetwork
 import LinuxSystem
+import LocalAPI
 package import Logging
 import PacketParse
 import Synchronization
@@ -11,7 +12,8 @@ import SystemPackage
 /// A node from `forwarder run` to its end: closes the host, waits for the edges and follows them, answers on the control
 /// socket, stops.
 ///
-/// Three threads: the caller's follows signals and interfaces, one answers the control socket, one moves packets.
+/// Four threads: the caller's follows signals and interfaces, one answers the control socket, one asks tailscaled, one
+/// moves packets.
 package final class RunningNode: Sendable {
     enum State: Sendable {
         case starting
@@ -71,16 +73,22 @@ package final class RunningNode: Sendable {
 
     private func forward(_ patience: Duration?, _ signals: borrowing SignalDescriptor) throws(Refusal) {
         let watch = try refusing(couldNot: "follow the interfaces") { () throws(KernelError) in try LinkWatch() }
+        let tailscaled = try refusing(couldNot: "ask tailscaled") { () throws(KernelError) in
+            try SubnetRouteWatch(socket: settings.tailscaledSocket)
+        }
+        defer { tailscaled.end() }
         var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
         var session = try Session(settings, &host)
         var course = Course(deadline: patience.map { .now + $0 })
         do throws(Refusal) {
             while true {
                 state.withLock { $0 = .running(session) }
-                try follow(session, &course, host)
-                switch wait(for: session, signals, watch, until: course.nextLook) {
+                try follow(session, &course, tailscaled, host)
+                switch wait(for: session, signals, watch, tailscaled, until: course.nextLook) {
                 case .news: break
-                case .hangUp: session = try reload(session, &host)
+                case .hangUp:
+                    session = try reload(session, &host)
+                    tailscaled.move(to: settings.tailscaledSocket)
                 case .stop:
                     try finish(session)
                     let down = nextCommand("down", controlSocket: settings.controlSocket)
@@ -106,6 +114,8 @@ package final class RunningNode: Sendable {
         var deadline: Instant?
         /// What was last told to be missing: it is told once.
         var told: [String]?
+        /// What tailscaled last told, and so did we.
+        var routes: SubnetRouteWatch.Answer?
         /// How often the host's own ports are looked up: what it binds inside our range is a person's explicit choice.
         var portsLookedUp = Instant.now
         /// When the last interface but our own went away.
@@ -130,9 +140,12 @@ package final class RunningNode: Sendable {
     ///
     /// - Throws: what ends the node: a first look that fails, no edges by the deadline, a namespace that is left.
     private func follow(
-        _ session: Session, _ course: inout Course, _ host: borrowing Host
+        _ session: Session, _ course: inout Course, _ tailscaled: SubnetRouteWatch, _ host: borrowing Host
     ) throws(Refusal) {
-        let settings = settings
+        let routes = tailscaled.answer
+        if course.routes != routes { tell(routes) }
+        course.routes = routes
+        let settings = settings.keeping(routes.routes)
         let now = ContinuousClock.now
         var missing: [String] = []
         var unfit: Refusal?
@@ -201,25 +214,37 @@ package final class RunningNode: Sendable {
         course.warned = warning
     }
 
+    private func tell(_ answer: SubnetRouteWatch.Answer) {
+        if let failure = answer.failure {
+            log.info("tailscaled does not tell the subnet routes that it advertises: \(failure)")
+        } else if let routes = answer.routes, !routes.prefixes.isEmpty {
+            log.info(
+                "the node itself routes what tailscaled advertises", metadata: ["routes": "\(routes.prefixes.count)"])
+        }
+        if let refused = answer.routes?.refused, !refused.isEmpty {
+            log.warning("\(SubnetRoutes.refusal(refused))")
+        }
+    }
+
     private enum Event { case news, hangUp, stop, loopEnded }
 
     /// Waits until something happened, or a look is due.
     private func wait(
         for session: Session, _ signals: borrowing SignalDescriptor, _ watch: borrowing LinkWatch,
-        until nextLook: ContinuousClock.Instant
+        _ tailscaled: SubnetRouteWatch, until nextLook: ContinuousClock.Instant
     ) -> Event {
         while true {
             let left = ContinuousClock.now.duration(to: nextLook)
             let ready = UnixSocket.wait(
                 [
                     (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
-                    (watch.descriptor, POLLIN),
+                    (watch.descriptor, POLLIN), (tailscaled.descriptor, POLLIN),
                 ], milliseconds: max(0, CInt(clamping: Int64(left / .milliseconds(1)) + 1)))
             if ready[0] != 0 { return signals.next() == SIGHUP ? .hangUp : .stop }
             if ready[1] != 0 { return .stop }
             if ready[2] != 0 { return .loopEnded }
             // What was announced may be none of ours. A watch that fails tells nothing: look.
-            let isNews = ready[3] == 0 || (try? watch.drain()) != false
+            let isNews = ready[3] == 0 || ready[4] != 0 || (try? watch.drain()) != false
             if isNews || ContinuousClock.now >= nextLook { return .news }
         }
     }

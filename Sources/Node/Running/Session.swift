@@ -2,6 +2,7 @@ import DataPlane
 import Glibc
 import LinuxNetwork
 import LinuxSystem
+import LocalAPI
 import Logging
 import PacketParse
 import Steering
@@ -25,6 +26,8 @@ final class Session: Sendable {
     /// What was last made of the edges.
     private struct Standing {
         var edges = Edges.none
+        /// What is routed by the host itself.
+        var local: [IPPrefix] = []
         var ways: Ways?
         /// As the loop knows them.
         var inside: Interface?
@@ -74,6 +77,9 @@ final class Session: Sendable {
     /// The edges as they were last met.
     var edges: Edges { standing.withLock { $0.edges } }
 
+    /// Networks that are left to the host's routing.
+    var local: [IPPrefix] { standing.withLock { $0.local } }
+
     /// What the ways wait for; nothing when they are open.
     var missing: [String] {
         standing.withLock { $0.ways != nil ? [] : $0.edges.missing.isEmpty ? ["the edges"] : $0.edges.missing }
@@ -115,6 +121,7 @@ final class Session: Sendable {
             }
             standing.withLock {
                 $0.edges = edges
+                $0.local = settings.local
                 $0.ways = isOpen ? ways : nil
                 $0.hasForwarded = $0.hasForwarded || isOpen
             }
@@ -250,6 +257,17 @@ extension Session {
 }
 
 extension NodeSettings {
+    /// These, and local also what tailscaled advertises, as far as there is room for it.
+    func keeping(_ routes: SubnetRoutes?) -> NodeSettings {
+        var all = self
+        let more = (routes?.prefixes ?? []).filter { !local.contains($0) }
+        all.local += more.prefix(max(0, Self.localLimit - local.count))
+        return all
+    }
+
+    /// The programs have room for 1,024 prefixes, the node's own addresses among them.
+    private static let localLimit = 1_000
+
     /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
     fileprivate func keptLocal(_ edges: Edges) -> [IPPrefix] {
         let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }

@@ -21,6 +21,10 @@ extension Setting {
         Setting(
             "local", \.local, meaning: "prefixes kept for the node itself, separated by commas",
             example: "192.168.1.0/24,fd00::/8", byDefault: "none", parse: prefixes),
+        Setting(
+            "tailscaled_socket", \.tailscaledSocket,
+            meaning: "tailscaled's Unix socket, which tells networks to keep as `local` does",
+            example: "/var/run/tailscale/tailscaled.sock", parse: socketPath),
         controlSocket,
         Setting(
             "log", \.log, meaning: "least level logged: trace, debug, info, notice, warning or error",

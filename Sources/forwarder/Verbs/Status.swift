@@ -29,6 +29,7 @@ extension StatusReport: Answer {
             ["edges", present.joined(separator: ", ")],
             ["ports", ports?.joined(separator: ", ") ?? "none"],
             ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
+            ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
             ["flows", "\(flows.live) of \(flows.capacity) live"],
             [
                 "",

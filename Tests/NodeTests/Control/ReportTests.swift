@@ -18,7 +18,7 @@ struct ReportTests {
                 + #""forwarded":{"egress":{"bytes":12345678,"packets":10,"super_packets":2},"fragmented":5,"#
                 + #""hairpin":{"bytes":0,"packets":0,"super_packets":0},"#
                 + #""ingress":{"bytes":0,"packets":0,"super_packets":0}},"io":"poll","#
-                + #""io_reason":"io_uring_setup: Operation not permitted","pid":42,"#
+                + #""io_reason":"io_uring_setup: Operation not permitted","local":["192.168.7.0/24"],"pid":42,"#
                 + #""ports":{"inside":{"name":"fwd-in","offloads":"all"},"#
                 + #""outside":{"name":"fwd-out","offloads":"no_uso"}},"schema":"forwarder.status/1","#
                 + #""started_at":"2025-11-21T00:00:00Z","state":"forwarding","version":"\#(version)"}"#)

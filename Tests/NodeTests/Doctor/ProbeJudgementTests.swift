@@ -2,6 +2,7 @@ import DataPlane
 import FoundationEssentials
 import LinuxNetwork
 import LinuxSystem
+import Steering
 import SystemPackage
 import Testing
 
@@ -156,6 +157,16 @@ struct ProbeJudgementTests {
         #expect(judge(route("eth0", isComplete: false)) == .note)
         #expect(judge(route("tailscale0")) == .warning)
         #expect(judge(route("eth0", metric: 100), route("wlan0", metric: 600)) == .note)
+
+        var hops = [route("eth0", metric: 9), route("eth1", metric: 9)]
+        for index in hops.indices { hops[index].isShared = true }
+        func told(_ routes: [DefaultRoute], named: String? = nil) -> Finding {
+            Probe.judge(routes, named: named, tailnet: "tailscale0")
+        }
+        #expect(told(hops).remedy == "choose one: ip route replace default via GATEWAY dev eth0 metric 9")
+        #expect(told(hops, named: "eth1").remedy?.hasSuffix("dev eth1 metric 9") == true)
+        #expect(told(hops + [route("eth2", metric: 5)]).evidence.hasPrefix("of several the smallest metric decides"))
+        #expect(told([hops[1], route("eth2", metric: 9)]).severity == .note)
     }
 
     @Test func `rules before ours that route clients are told, and those of Gluetun and Tailscale are known`() {
@@ -189,11 +200,49 @@ struct ProbeJudgementTests {
         #expect(judge(foreign(50) { ($0.mark, $0.isInverted) = (51_820, true) }, closing).severity == .warning)
         #expect(judge(foreign(50) { $0.source = IPPrefix("192.168.0.0/16") }, closing).severity == .ok)
         #expect(judge(foreign(50) { $0.source = IPPrefix("100.64.0.7") }, closing).severity == .warning)
-        #expect(judge(foreign(50) { $0.action = .unreachable }, closing).severity == .ok)
+        for action in [Rule.Action.goto(92), .goto(32_766)] {
+            #expect(judge(foreign(50) { $0.action = action }, closing).severity == .warning)
+        }
+        for action in [Rule.Action.goto(91), .goto(51), .nothing] {
+            #expect(judge(foreign(50) { $0.action = action }, closing).severity == .ok)
+        }
+        for action in [Rule.Action.unreachable, .blackhole, .prohibit] {
+            #expect(judge(foreign(50) { $0.action = action }, closing).severity == .note)
+            #expect(judge(closing, foreign(91) { $0.action = action }).severity == .ok)
+            #expect(
+                judge(foreign(50) { ($0.action, $0.incoming) = (action, "tailscale0") }, closing).severity == .ok,
+                "it refuses what ours refuses")
+        }
 
         let usual = judge(closing, foreign(98), foreign(101), foreign(5270))
         #expect(usual.severity == .ok)
         #expect(usual.evidence.contains("Gluetun's 98, 101 and Tailscale's 5270"), "\(usual.evidence)")
+    }
+
+    @Test func `what stands before all filters is told, graver on an edge than on the uplink`() {
+        func judge(
+            _ ingress: [TCXProgram]? = [], _ egress: [TCXProgram]? = [], xdp: Link.XDPProgram? = nil,
+            of packets: EarlyPrograms.Packets = .clients
+        ) -> Finding {
+            EarlyPrograms(interface: "tun0", packets: packets, xdp: xdp, tcxIngress: ingress, tcxEgress: egress)
+                .judgement
+        }
+        let held = TCXProgram(number: 5, link: 7)
+        let free = TCXProgram(number: 6, link: nil)
+        #expect(judge().severity == .ok)
+        #expect(judge(nil, nil).evidence.hasPrefix("not asked: "))
+        for mode in Link.XDPProgram.Mode.allCases {
+            let found = judge(xdp: Link.XDPProgram(mode, number: 5))
+            #expect(found.severity == .warning)
+            #expect(found.remedy?.contains("ip link set dev tun0 \(mode.rawValue) off") == true)
+        }
+        #expect(judge([held]).severity == .warning)
+        #expect(judge([], [held]).severity == .warning)
+        #expect(judge([held], of: .tunnels).severity == .note)
+        #expect(
+            judge([held, free]).remedy?.hasSuffix(": bpftool link detach id 7; bpftool net detach tcx_ingress dev tun0")
+                == true)
+        #expect(judge([], [free]).remedy?.hasSuffix(": bpftool net detach tcx_egress dev tun0") == true)
     }
 
     @Test func `a filter at our priority, and one at an egress, are told`() {

@@ -1,20 +1,19 @@
-import Glibc
-import LinuxSystem
-import SystemPackage
+internal import Glibc
+internal import SystemPackage
 
 /// The system calls of a Unix stream socket, and all that is unsafe about them.
-enum UnixSocket {
+package enum UnixSocket {
     /// A socket on which no call blocks: the server's kind.
-    static func nonBlocking() throws(KernelError) -> OwnedDescriptor { try open(CInt(SOCK_NONBLOCK.rawValue)) }
+    package static func nonBlocking() throws(KernelError) -> OwnedDescriptor { try open(CInt(SOCK_NONBLOCK.rawValue)) }
 
     /// A socket on which every call gives up after so many seconds, with EAGAIN: the client's kind.
-    static func patient(seconds: Int) throws(KernelError) -> OwnedDescriptor {
+    package static func patient(seconds: Int) throws(KernelError) -> OwnedDescriptor {
         let socket = try open(0)
         var patience = timeval(tv_sec: seconds, tv_usec: 0)
         for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
             let answer = unsafe setsockopt(
                 socket.raw, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))
-            guard answer == 0 else { throw failure("setsockopt", "control socket") }
+            guard answer == 0 else { throw failure("setsockopt", "Unix socket") }
         }
         return socket
     }
@@ -25,14 +24,14 @@ enum UnixSocket {
         return OwnedDescriptor(raw)
     }
 
-    static func bind(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
+    package static func bind(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
         let number = socket.raw
         guard unsafe withAddress(of: path, { unsafe Glibc.bind(number, $0, $1) }) == 0 else {
             throw failure("bind", path)
         }
     }
 
-    static func connect(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
+    package static func connect(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
         let number = socket.raw
         guard unsafe withAddress(of: path, { unsafe Glibc.connect(number, $0, $1) }) == 0 else {
             throw failure("connect", path)
@@ -40,7 +39,7 @@ enum UnixSocket {
     }
 
     /// None if nobody is there, or is there no longer.
-    static func accept(_ listener: borrowing OwnedDescriptor) -> OwnedDescriptor? {
+    package static func accept(_ listener: borrowing OwnedDescriptor) -> OwnedDescriptor? {
         let raw = Glibc.accept(listener.raw, nil, nil)
         guard raw >= 0 else { return nil }
         let socket = OwnedDescriptor(raw)
@@ -49,29 +48,31 @@ enum UnixSocket {
     }
 
     /// What has arrived, at most `limit` octets. Empty at the end.
-    static func receive(_ socket: borrowing OwnedDescriptor, atMost limit: Int) throws(KernelError) -> [UInt8] {
+    package static func receive(_ socket: borrowing OwnedDescriptor, atMost limit: Int) throws(KernelError) -> [UInt8] {
         let number = socket.raw
         var count = 0
         let octets = unsafe [UInt8](unsafeUninitializedCapacity: limit) { space, filled in
             count = unsafe Glibc.recv(number, space.baseAddress, limit, 0)
             filled = max(count, 0)
         }
-        guard count >= 0 else { throw failure("recv", "control socket") }
+        guard count >= 0 else { throw failure("recv", "Unix socket") }
         return octets
     }
 
     /// How many octets were taken. A peer that is gone is an error here, not a signal.
-    static func send(_ socket: borrowing OwnedDescriptor, _ octets: ArraySlice<UInt8>) throws(KernelError) -> Int {
+    package static func send(_ socket: borrowing OwnedDescriptor, _ octets: ArraySlice<UInt8>) throws(KernelError)
+        -> Int
+    {
         let number = socket.raw
         let count = unsafe octets.withUnsafeBytes {
             unsafe Glibc.send(number, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
         }
-        guard count >= 0 else { throw failure("send", "control socket") }
+        guard count >= 0 else { throw failure("send", "Unix socket") }
         return count
     }
 
     /// Waits until one of the descriptors is ready, or the time is over (-1: never). Answers what each is ready for.
-    static func wait(_ descriptors: [(raw: CInt, events: CInt)], milliseconds: CInt) -> [CInt] {
+    package static func wait(_ descriptors: [(raw: CInt, events: CInt)], milliseconds: CInt) -> [CInt] {
         var set = descriptors.map { pollfd(fd: $0.raw, events: CShort($0.events), revents: 0) }
         guard unsafe Glibc.poll(&set, nfds_t(set.count), milliseconds) > 0 else {
             return [CInt](repeating: 0, count: set.count)
@@ -79,7 +80,7 @@ enum UnixSocket {
         return set.map { CInt($0.revents) }
     }
 
-    static func failure(_ call: StaticString, _ subject: String) -> KernelError {
+    package static func failure(_ call: StaticString, _ subject: String) -> KernelError {
         KernelError(call, Errno(rawValue: Glibc.errno), subject)
     }
 

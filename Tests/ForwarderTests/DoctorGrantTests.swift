@@ -1,0 +1,167 @@
+import Foundation
+import Lab
+import LinuxSystem
+import Testing
+
+@testable import Node
+
+/// What the host grants to the process.
+extension DoctorTests {
+    private func strace(_ fault: String) -> [String] {
+        let call = fault.prefix { $0 != ":" }
+        return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=\(call)", "-e", "inject=\(fault)"]
+    }
+
+    private var traced: Capabilities { [.netAdmin, .bpf, .sysPtrace] }
+
+    /// Lays a file over one of the kernel's, on the lab's node only.
+    private func replace(_ file: String, by text: String) throws {
+        try shell("echo \(text) > /run/instead && mount --bind /run/instead \(file)")
+    }
+
+    @Test("missing capabilities are named, and what could not be asked for want of them")
+    func capabilities() throws {
+        try expect("capabilities", .error, remedy: "cap_add: [NET_ADMIN, BPF]", capabilities: [])
+        let report = try doctor(capabilities: .netAdmin)
+        #expect(report["capabilities"]?.remedy?.contains("cap_add: [BPF]") == true)
+        for id in ["bpf", "offloads"] { #expect(report[id]?.evidence.hasPrefix("not asked: ") == true) }
+        #expect(try doctor(capabilities: [])["firewall"]?.evidence.hasPrefix("not asked: ") == true)
+    }
+
+    @Test("a refused bpf(2) and a refused io_uring are told")
+    func refusedCalls() throws {
+        try expect(
+            "bpf", .error, remedy: "cap_add: [BPF, NET_ADMIN]", behind: strace("bpf:error=EPERM"), capabilities: traced)
+        let refusal = strace("io_uring_setup:error=EPERM")
+        try expect("io_uring", .note, remedy: "allow io_uring", behind: refusal, capabilities: traced)
+        // The remedy's first half: with auto a refused io_uring is no error any more.
+        try expect(
+            "io_uring", .error, remedy: "FORWARDER_IO=auto", ["--io", "uring"], behind: refusal, capabilities: traced,
+            follow: { ["--io", "auto"] })
+        try expect(
+            "io_uring", .note, remedy: "memlock: -1", behind: strace("io_uring_setup:error=ENOMEM"),
+            capabilities: traced)
+        for (errno, remedy) in [("ENOSYS", "CONFIG_IO_URING"), ("EOPNOTSUPP", "use Linux 6.8 or newer")] {
+            let told = try doctor(behind: strace("io_uring_setup:error=\(errno)"), capabilities: traced)["io_uring"]
+            #expect(told?.severity == .note && told?.remedy?.contains(remedy) == true, "\(String(describing: told))")
+        }
+    }
+
+    /// The kernel's own switch is the whole machine's: the lab has a file in its place, and strace refuses for it.
+    @Test("io_uring that is switched off is told, with the switch")
+    func uringDisabled() throws {
+        let file = "/proc/sys/kernel/io_uring_disabled"
+        try replace(file, by: "2")
+        let command = "sysctl -w kernel.io_uring_disabled=0"
+        try expect(
+            "io_uring", .note, remedy: command, behind: strace("io_uring_setup:error=EPERM"), capabilities: traced
+        ) {
+            try shell(command)
+            return nil
+        }
+        #expect(try lab.node.run(["cat", file]) == "0\n", "the control: the command does what the switch wants")
+    }
+
+    /// Where the machine itself allows no more (root without CAP_SYS_RESOURCE), the remedy cannot be followed, and only
+    /// that is left out.
+    @Test("little locked memory is told, before Linux 5.11 for the programs too")
+    func lockedMemory() throws {
+        try expect("io_uring", .note, remedy: "memlock: -1", behind: ["prlimit", "--memlock=8192"])
+        try expect("memlock", .note, remedy: "memlock: -1", behind: ["prlimit", "--memlock=8192"])
+        try replace("/proc/sys/kernel/osrelease", by: "5.10.0-30-amd64")
+        func told(_ limit: String) throws -> DoctorReport.Finding? {
+            // With CAP_IPC_LOCK nothing is counted.
+            let line = "ulimit -l \(limit); exec setpriv --bounding-set -ipc_lock -- \"$@\""
+            return try doctor(behind: ["sh", "-c", line, "sh"], capabilities: nil)["memlock"]
+        }
+        let ill = try told("8192")
+        #expect(ill?.severity == .warning && ill?.remedy?.contains("ulimit -l unlimited") == true)
+        #expect(try doctor(capabilities: nil)["memlock"]?.severity == .ok, "the control: it is the limit that is told")
+        if (try? shell("ulimit -l unlimited")) != nil { #expect(try told("unlimited")?.severity == .ok) }
+    }
+
+    /// What the kernel says of its release is a file in the lab. Another kernel, the remedy, is what its own file says.
+    @Test("a kernel that is too old, or too old for io_uring, is told")
+    func kernel() throws {
+        let file = "/proc/sys/kernel/osrelease"
+        for (release, severity, remedy) in [
+            ("5.9.16", Finding.Severity.error, "use Linux 5.10 or newer"),
+            ("6.7.12", .note, "for io_uring use Linux 6.8 or newer"),
+        ] {
+            try replace(file, by: release)
+            try expect("kernel", severity, remedy: remedy) {
+                try shell("umount \(file)")
+                return nil
+            }
+        }
+    }
+
+    /// strace refuses the offloads as an older kernel does. The remedy is another kernel: this one.
+    @Test("a port that takes not all super-packets whole is told")
+    func offloads() throws {
+        // Of the calls on the device the third offers what the port takes, and each further one offers less.
+        for (refused, severity, remedy) in [
+            ("3", Finding.Severity.note, "use Linux 6.2 or newer"), ("3..4", .warning, "use another kernel"),
+        ] {
+            try expect(
+                "offloads", severity, remedy: remedy,
+                behind: strace("ioctl:error=EINVAL:when=\(refused)") + ["-P", "/dev/net/tun"], capabilities: traced)
+        }
+    }
+
+    /// The kernel's state of the clock is the whole machine's, so strace answers in its place, as after an NTP client's
+    /// start, which is the remedy. A wrong time cannot be provoked: programs read it without a call (vDSO), and there is
+    /// no namespace for it. That case is judged in ProbeJudgementTests.
+    @Test("a clock that nothing keeps right is told")
+    func clock() throws {
+        try expect(
+            "clock", .note, remedy: "timedatectl set-ntp true", behind: strace("clock_adjtime:retval=5"),
+            wellBehind: strace("clock_adjtime:retval=0"), capabilities: traced)
+    }
+
+    @Test("a missing /dev/net/tun is told, with the line that adds it")
+    func noDevice() throws {
+        try shell("mount -t tmpfs tmpfs /dev/net")
+        try expect("tun", .error, remedy: "devices: [/dev/net/tun]") {
+            try shell("umount /dev/net")
+            return nil
+        }
+    }
+
+    @Test("few open files are told")
+    func openFiles() throws {
+        try expect("open_files", .error, remedy: "ulimit -n 1024", behind: ["prlimit", "--nofile=40"])
+        #expect(try doctor(behind: ["sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"])["open_files"]?.severity == .ok)
+    }
+
+    @Test("file systems that are not there are notes")
+    func mounts() throws {
+        try shell("umount /sys/fs/bpf")
+        try expect("bpffs", .note, command: "mount -t bpf bpf /sys/fs/bpf")
+        try shell("ln -s /bin/sleep /run/tailscaled; mount -t tmpfs tmpfs /sys/fs/cgroup")
+        var tailscaled: ChildProcess?
+        try expect("cgroup", .note, remedy: "mount -t cgroup2 cgroup2 /sys/fs/cgroup") {
+            try shell("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+            try #require(try doctor()["cgroup"]?.remedy?.contains("start tailscaled") == true)
+            tailscaled = try lab.node.start(["/run/tailscaled", "60"])
+            return nil
+        }
+        tailscaled?.terminate()
+    }
+
+    @Test("a port's name that somebody took is told")
+    func nameTaken() throws {
+        try lab.node.ip("tuntap add fwd-out mode tun")
+        try expect("ports", .error, command: "ip link delete fwd-out")
+    }
+
+    @Test("a place where no control socket can be made is told")
+    func controlSocket() throws {
+        let place = "--control-socket /run/forwarder/control.sock"
+        for path in ["/proc/forwarder/control.sock", "/etc/passwd", "/etc/passwd/control.sock"] {
+            try expect("control_socket", .error, remedy: place, ["--control-socket", path]) {
+                place.split(separator: " ").map(String.init)
+            }
+        }
+    }
+}
