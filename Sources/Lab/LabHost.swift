@@ -74,7 +74,7 @@ package final class LabHost: Sendable {
     }
 
     /// Lays a cable: two veth ends, both up. The kernel hands super-packets across whole.
-    func cable(_ interface: String, to peer: LabHost, _ peerInterface: String) throws(LabFailure) {
+    package func cable(_ interface: String, to peer: LabHost, _ peerInterface: String) throws(LabFailure) {
         // A namespace without a name is reached through its descriptor.
         let there = "/proc/\(getpid())/fd/\(peer.namespace.net.raw)"
         try ip(

@@ -63,6 +63,49 @@ package final class PlainLab: Lab {
             """)
     }
 
+    /// Digs a tunnel in the place of the tailnet edge: layer 3, as tailscaled's own is. It goes with its ends.
+    package func digTailnetEdge() throws(LabFailure) -> [WireGuard] {
+        let ends = try dig(
+            "eth0", on: client, ["\(clientAddress.v4)/10", "\(clientAddress.v6)/48"], tailnetEdge,
+            ["\(nodeAddress.v4)/10", "\(nodeAddress.v6)/48"], over: ("192.0.2.1", "192.0.2.2"), port: 41641)
+        try client.ip("route add default dev eth0\nroute add ::/0 dev eth0")
+        return ends
+    }
+
+    /// Digs a tunnel in the place of the vpn edge, as a VPN client does.
+    package func digVPNEdge() throws(LabFailure) -> [WireGuard] {
+        let ends = try dig(
+            "eth0", on: internet, ["10.64.0.1/24", "fd00:64::1/64"], vpnEdge,
+            ["\(exitAddress.v4)/24", "\(exitAddress.v6)/64"], over: ("192.0.2.5", "192.0.2.6"), port: 51820)
+        try node.ip("route add default dev \(vpnEdge)\nroute add ::/0 dev \(vpnEdge)")
+        return ends
+    }
+
+    /// A tunnel over a cable of its own, which is laid anew.
+    private func dig(
+        _ far: String, on host: LabHost, _ farAddresses: [String], _ near: String, _ nearAddresses: [String],
+        over underlay: (near: String, far: String), port: UInt16
+    ) throws(LabFailure) -> [WireGuard] {
+        let cable = "\(host.name)0"
+        if try node.run(["ip", "-br", "link"]).contains(cable) { try node.ip("link delete \(cable)") }
+        try node.cable(cable, to: host, cable)
+        try node.ip("addr add \(underlay.near)/30 dev \(cable)")
+        try host.ip("addr add \(underlay.far)/30 dev \(cable)")
+        let (farKeys, nearKeys) = (try WireGuard.Keys(on: host), try WireGuard.Keys(on: node))
+        func end(
+            _ interface: String, _ host: LabHost, _ keys: WireGuard.Keys, _ addresses: [String],
+            _ peer: WireGuard.Keys, at endpoint: String
+        ) throws(LabFailure) -> WireGuard {
+            try WireGuard(
+                interface, on: host, keys: keys, port: port, mtu: 1420, addresses: addresses,
+                peer: .init(publicKey: peer.public, allowed: ["0.0.0.0/0", "::/0"], endpoint: "\(endpoint):\(port)"))
+        }
+        return [
+            try end(far, host, farKeys, farAddresses, nearKeys, at: underlay.near),
+            try end(near, node, nearKeys, nearAddresses, farKeys, at: underlay.far),
+        ]
+    }
+
     package func enableKernelRouting() throws(LabFailure) { try node.startMasquerading(outOf: vpnEdge) }
 
     package func disableKernelRouting() throws(LabFailure) { try node.stopMasquerading() }

@@ -2,7 +2,7 @@ internal import Glibc
 internal import LinuxSystem
 
 /// A real WireGuard interface: wireguard-go, told what to do by `wg`, as on any machine without the kernel's module.
-final class WireGuard: Sendable {
+package final class WireGuard: Sendable {
     struct Keys {
         let `private`: String
         let `public`: String

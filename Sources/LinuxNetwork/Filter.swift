@@ -59,11 +59,19 @@ extension Netlink {
     }
 
     /// Attaches a loaded program of type BPF_PROG_TYPE_SCHED_CLS, which decides by what it returns (direct action).
-    ///
-    /// A program with the same place is replaced without a gap: every packet meets the old one or the new one.
+    /// EEXIST when the place is taken by a program; EINVAL when its priority is, by filters of another kind.
     package func attach(_ filter: Filter, to link: Link, program descriptor: CInt) throws(KernelError) {
+        try put(filter, NLM_F_EXCL, link, descriptor)
+    }
+
+    /// Attaches a program where another may stand, whoever attached that: every packet meets the old one or the new one.
+    package func replace(_ filter: Filter, on link: Link, program descriptor: CInt) throws(KernelError) {
+        try put(filter, NLM_F_REPLACE, link, descriptor)
+    }
+
+    private func put(_ filter: Filter, _ manner: CInt, _ link: Link, _ descriptor: CInt) throws(KernelError) {
         var request = NetlinkRequest(
-            "RTM_NEWTFILTER", RTM_NEWTFILTER, "\(link.name) \(filter.name)", flags: NLM_F_CREATE | NLM_F_REPLACE,
+            "RTM_NEWTFILTER", RTM_NEWTFILTER, "\(link.name) \(filter.name)", flags: NLM_F_CREATE | manner,
             header(filter, link))
         request.put(TCA_KIND, Filter.kind)
         request.nest(TCA_OPTIONS) { options in

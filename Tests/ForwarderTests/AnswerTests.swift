@@ -88,7 +88,7 @@ struct AnswerTests {
                 up         1 h 2 min
                 node       version \(Node.version), process 42
                 io         poll: io_uring is refused here
-                edges      tailnet tailscale0 (layer3)
+                edges      tailnet tailscale0 (layer3), no vpn, no uplink
                 ports      fwd-in (offloads all), fwd-out (offloads no_uso)
                 leaves by  198.51.100.7
                 local      none

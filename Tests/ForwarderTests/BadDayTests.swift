@@ -138,6 +138,21 @@ import Testing
         #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")))
     }
 
+    @Test("a read-only /proc/sys is all the same: run, forwarding and down write nothing there")
+    func readOnlySysctls() throws {
+        let lab = try PlainLab()
+        try lab.enableKernelRouting()
+        try lab.node.run(["sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"])
+        let write = try lab.node.start(["sysctl", "-w", "net.ipv4.ip_forward=1"])
+        #expect(write.wait(upTo: .seconds(5))?.isSuccess == false, "the control: nobody writes there")
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
+        #expect(try lab.passes())
+        #expect(try forwarder.status().forwarded.egress.packets >= 2, "by us")
+        #expect(try forwarder.ask(["down"]).contains("removed forwarder:tailnet_ingress"))
+        try expectUntouched(lab, "after down")
+        #expect(try lab.passes(), "the kernel routes again")
+    }
+
     @Test("a second instance is refused, whatever socket it uses, and the first goes on")
     func secondInstance() throws {
         let lab = try PlainLab()

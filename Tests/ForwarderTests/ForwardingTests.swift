@@ -148,6 +148,17 @@ struct Status: Decodable {
         let hairpin: Traffic
     }
 
+    struct Edge: Decodable {
+        let name: String
+        let kind: String
+    }
+
+    struct Edges: Decodable {
+        let tailnet: Edge?
+        let vpn: Edge?
+        let uplink: Edge?
+    }
+
     struct Errors: Decodable {
         let sent: [String: UInt64]
         let suppressed: UInt64
@@ -158,6 +169,8 @@ struct Status: Decodable {
         let capacity: Int
     }
 
+    let state: String
+    let edges: Edges
     let forwarded: Forwarded
     let flows: Flows
     let errors: Errors

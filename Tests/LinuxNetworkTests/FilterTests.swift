@@ -68,7 +68,7 @@ struct FilterTests {
         }
     }
 
-    @Test func `attaching at the same place replaces the program and nothing else`() throws {
+    @Test func `a place that is taken is kept, or replaced by who asks for that, and nothing else`() throws {
         try inFreshNamespace {
             let netlink = try Netlink()
             let left = try hookedLink(netlink)
@@ -78,7 +78,11 @@ struct FilterTests {
             let neighbour = Filter("someone:else", .ingress, priority: 10, handle: 8)
             try netlink.attach(neighbour, to: left, program: first.raw)
             let successor = Filter("forwarder:successor", .ingress, priority: 10, handle: 7)
-            try netlink.attach(successor, to: left, program: second.raw)
+            let refusal = #expect(throws: KernelError.self) {
+                try netlink.attach(successor, to: left, program: second.raw)
+            }
+            #expect(refusal?.errno == .fileExists)
+            try netlink.replace(successor, on: left, program: second.raw)
             #expect(try Set(netlink.filters(on: left, .ingress)) == [successor, neighbour])
         }
     }

@@ -6,11 +6,17 @@ extension Probe {
         "rules", "Does our rule refuse exit traffic that meets no program, before any other rule routes it?",
         worst: .warning
     ) { surroundings throws(KernelError) in
+        try rules(surroundings.settings, surroundings.netlink, isClosed: surroundings.isClosingExpected)
+    }
+
+    /// - Parameter isClosed: whether a node has been here and closed the host.
+    static func rules(
+        _ settings: NodeSettings, _ netlink: borrowing Netlink, isClosed: Bool
+    ) throws(KernelError) -> Finding {
         var findings: [Finding] = []
         for family in AddressFamily.allCases {
             do throws(KernelError) {
-                let rules = try surroundings.netlink.rules(family)
-                findings.append(judge(rules, family, surroundings.settings, isExpected: surroundings.isClosingExpected))
+                findings.append(judge(try netlink.rules(family), family, settings, isExpected: isClosed))
             } catch {
                 // A kernel without IPv6 routes none.
                 guard error.errno == .addressFamilyNotSupported else { throw error }
@@ -35,7 +41,8 @@ extension Probe {
             let preferences = routing.map { "\($0.preference)" }.joined(separator: ", ")
             return .warning(
                 "before ours at \(closing.preference) stands \(family.command) rule \(preferences), "
-                    + "which routes what comes in by \(settings.tailnet) whenever no program stands there",
+                    + "which routes what comes in by \(settings.tailnet) whenever no program stands there, "
+                    + "as on one that is made anew while no node runs",
                 remedy:
                     "\(family.command) rule delete preference \(first.preference), and if it is needed add it again "
                     + "with a preference above \(closing.preference)")

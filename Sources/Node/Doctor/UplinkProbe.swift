@@ -68,6 +68,11 @@ extension Probe {
                 remedy: "if another is meant: \(family.command) route delete default dev \(several[0].interface) "
                     + "metric \(several[0].metric)")
         }
+        if named == nil, let other = routes.first(where: { $0.interface != routes[0].interface }) {
+            return .note(
+                "IPv4 and IPv6 leave by different interfaces, and \(routes[0].interface) is taken as the uplink: \(told)",
+                remedy: "name the one that carries the tunnels: --uplink \(other.interface), or the one that is taken")
+        }
         return .ok(told)
     }
 }

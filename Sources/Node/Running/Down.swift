@@ -22,17 +22,21 @@ package struct DownReport: Report {
     /// another version. From then on the kernel routes exit traffic as it did before.
     package init(givingBack settings: NodeSettings) throws(Refusal) {
         stopped = try Self.stop(settings)
+        try Self.awaitEndOfPorts(settings)
         do throws(KernelError) {
             // Backwards: what fails closed goes last.
             let netlink = try Netlink()
             var failure: KernelError?
-            // Our own ports go by themselves, a moment after their process.
-            let ports = Side.allCases.map(\.portName)
-            for link in try netlink.links() where !ports.contains(link.name) {
+            for link in try netlink.links() {
                 // One that cannot be given back keeps no other.
                 do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }
-            for rule in try Rule.ours(netlink) {
+            let ours = try Rule.ours(netlink)
+            // A start that was killed may have left its hooks before a program stood there. Its rules were first.
+            for edge in [settings.tailnet, settings.vpn] where !ours.isEmpty {
+                if let link = try netlink.link(named: edge) { Attachment.removeEmptyHooks(of: link, netlink) }
+            }
+            for rule in ours {
                 try netlink.delete(rule)
                 rules.append("\(rule)")
             }
@@ -52,17 +56,20 @@ package struct DownReport: Report {
         }
     }
 
-    /// Our ports go with the process that made them: as long as they are there, a node runs, and its programs are not to
-    /// be taken from under it.
-    private static func refuseIfAliveElsewhere(_ settings: NodeSettings) throws(Refusal) {
-        // After kill -9 they stay for a moment, until the kernel has let go of the io_uring.
-        for _ in 0..<20 {
-            let port = try refusing(couldNot: "look for ports") { () throws(KernelError) in
-                try Netlink().link(named: Side.inside.portName)
+    /// Our ports go with the process that made them, a moment later, when the kernel has let go of the io_uring: as long
+    /// as they are there, a node runs, and its programs are not to be taken from under it.
+    private static func awaitEndOfPorts(_ settings: NodeSettings) throws(Refusal) {
+        var left: [String] = []
+        for _ in 0..<100 {
+            left = try refusing(couldNot: "look for ports") { () throws(KernelError) in
+                let ports = Side.allCases.map(\.portName)
+                return try Netlink().links().map(\.name).filter(ports.contains)
             }
-            if port == nil { return }
-            usleep(50_000)
+            if left.isEmpty { return }
+            usleep(20_000)
         }
+        // A node opens this one first: without it, the other is somebody else's.
+        guard left.contains(Side.inside.portName) else { return }
         throw Refusal(
             couldNot: "give the host back",
             because:
@@ -75,7 +82,6 @@ package struct DownReport: Report {
     /// - Returns: the process of the node that was asked to stop and did; nothing when none was running.
     private static func stop(_ settings: NodeSettings) throws(Refusal) -> Int32? {
         guard ControlClient.isAnyoneThere(at: settings.controlSocket) else {
-            try refuseIfAliveElsewhere(settings)
             return nil
         }
         let node: StatusReport = try ControlClient.ask(.stop, at: settings.controlSocket)

@@ -67,6 +67,7 @@ extension Edges {
         self.missing = missing
     }
 
+    /// The one named, or that of the default route; IPv4's where the two families' differ.
     private static func uplink(
         _ settings: NodeSettings, _ links: [Link], _ netlink: borrowing Netlink
     ) throws(KernelError) -> Link? {

@@ -120,10 +120,16 @@ extension Plan.Step {
         case .program(let program, let name):
             guard let loaded = host.programs[program] else { throw KernelError("bpf", .invalidArgument, name) }
             let link = try present(name, host.netlink)
+            let filter = Attachment.filter(program)
             let predecessors = try Attachment.all(on: link, host.netlink)
             try host.netlink.addClsact(to: link)
             do throws(KernelError) {
-                try host.netlink.attach(Attachment.filter(program), to: link, program: loaded.descriptor)
+                if predecessors.contains(where: { $0.isInPlace(of: filter) }) {
+                    try host.netlink.replace(filter, on: link, program: loaded.descriptor)
+                } else {
+                    // Who else stands in our place is not ours to remove.
+                    try host.netlink.attach(filter, to: link, program: loaded.descriptor)
+                }
             } catch {
                 Attachment.removeEmptyHooks(of: link, host.netlink)
                 throw error
@@ -144,8 +150,11 @@ extension Plan.Step {
         switch self {
         case .rule(let rule): try? host.netlink.delete(rule)
         case .program(let program, let name):
-            guard let link = try? host.netlink.link(named: name) else { return }
-            _ = try? host.netlink.detach(Attachment.filter(program), from: link)
+            let filter = Attachment.filter(program)
+            guard let link = try? host.netlink.link(named: name),
+                let found = try? Attachment.all(on: link, host.netlink), found.contains(filter)
+            else { return }
+            _ = try? host.netlink.detach(filter, from: link)
             Attachment.removeEmptyHooks(of: link, host.netlink)
         // It goes with the descriptor.
         case .port: break
@@ -222,5 +231,12 @@ enum Attachment {
             guard let left = try? netlink.filters(on: link, direction), left.isEmpty else { return }
         }
         try? netlink.removeClsact(from: link)
+    }
+}
+
+extension Filter {
+    /// Of two filters in one place, one replaces the other.
+    fileprivate func isInPlace(of other: Filter) -> Bool {
+        (direction, priority, handle) == (other.direction, other.priority, other.handle)
     }
 }

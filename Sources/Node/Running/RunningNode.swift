@@ -83,8 +83,8 @@ package final class RunningNode: Sendable {
         do throws(Refusal) {
             while true {
                 state.withLock { $0 = .running(session) }
-                try follow(session, &course, watch, tailscaled, host)
-                switch wait(for: session, signals, [watch.descriptor, tailscaled.descriptor], until: course.nextLook) {
+                try follow(session, &course, tailscaled, host)
+                switch wait(for: session, signals, watch, tailscaled, until: course.nextLook) {
                 case .news: break
                 case .hangUp:
                     session = try reload(session, &host)
@@ -121,6 +121,8 @@ package final class RunningNode: Sendable {
         /// When the last interface but our own went away.
         var abandoned: Instant?
         var hadInterfaces = false
+        /// What was last warned of: it is told once.
+        var warned: String?
         /// After a look that failed, the next one is soon.
         var retry: Instant?
 
@@ -138,8 +140,7 @@ package final class RunningNode: Sendable {
     ///
     /// - Throws: what ends the node: a first look that fails, no edges by the deadline, a namespace that is left.
     private func follow(
-        _ session: Session, _ course: inout Course, _ watch: borrowing LinkWatch, _ tailscaled: SubnetRouteWatch,
-        _ host: borrowing Host
+        _ session: Session, _ course: inout Course, _ tailscaled: SubnetRouteWatch, _ host: borrowing Host
     ) throws(Refusal) {
         let routes = tailscaled.answer
         if course.routes != routes { tell(routes) }
@@ -148,9 +149,9 @@ package final class RunningNode: Sendable {
         let now = ContinuousClock.now
         var missing: [String] = []
         var unfit: Refusal?
+        var edges = Edges.none
         do throws(KernelError) {
-            _ = try watch.drain()
-            let edges = try Edges(settings, host.netlink)
+            edges = try Edges(settings, host.netlink)
             unfit = edges.unfit(settings)
             course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
             course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
@@ -158,12 +159,12 @@ package final class RunningNode: Sendable {
             let ended = unfit == nil ? try session.follow(edges, settings, host) : 0
             if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
+            warn(of: try Probe.rules(settings, host.netlink, isClosed: true), &course)
         } catch {
-            guard course.told != nil else {
-                throw Refusal(couldNot: "attach to \(settings.tailnet) and \(settings.vpn)", error)
-            }
+            let refusal = Refusal(attachingTo: edges, settings, error, host.netlink)
+            guard course.told != nil else { throw refusal }
             // What vanishes while we look at it is met by the next look. Until then the ways are closed.
-            missing = ["the kernel, which refuses \(error)"]
+            missing = ["the kernel, which refuses: \(refusal.because)"]
             course.retry = now + .seconds(1)
         }
         if let unfit { throw unfit }
@@ -204,6 +205,15 @@ package final class RunningNode: Sendable {
         ResidentMemory.forgetStart()
     }
 
+    /// The node goes on: nothing that it forwards meets a rule.
+    private func warn(of finding: Finding, _ course: inout Course) {
+        let warning = finding.severity < .warning ? nil : finding.evidence
+        if let warning, warning != course.warned {
+            log.warning("\(warning); next: \(finding.remedy ?? "forwarder doctor")")
+        }
+        course.warned = warning
+    }
+
     private func tell(_ answer: SubnetRouteWatch.Answer) {
         if let failure = answer.failure {
             log.info("tailscaled does not tell the subnet routes that it advertises: \(failure)")
@@ -220,16 +230,23 @@ package final class RunningNode: Sendable {
 
     /// Waits until something happened, or a look is due.
     private func wait(
-        for session: Session, _ signals: borrowing SignalDescriptor, _ news: [CInt],
-        until nextLook: ContinuousClock.Instant
+        for session: Session, _ signals: borrowing SignalDescriptor, _ watch: borrowing LinkWatch,
+        _ tailscaled: SubnetRouteWatch, until nextLook: ContinuousClock.Instant
     ) -> Event {
-        let left = ContinuousClock.now.duration(to: nextLook)
-        let ready = UnixSocket.wait(
-            ([signals.raw, stopRequest.raw, session.endedDescriptor] + news).map { ($0, POLLIN) },
-            milliseconds: max(0, CInt(clamping: Int64(left / .milliseconds(1)) + 1)))
-        if ready[0] != 0 { return signals.next() == SIGHUP ? .hangUp : .stop }
-        if ready[1] != 0 { return .stop }
-        return ready[2] != 0 ? .loopEnded : .news
+        while true {
+            let left = ContinuousClock.now.duration(to: nextLook)
+            let ready = UnixSocket.wait(
+                [
+                    (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
+                    (watch.descriptor, POLLIN), (tailscaled.descriptor, POLLIN),
+                ], milliseconds: max(0, CInt(clamping: Int64(left / .milliseconds(1)) + 1)))
+            if ready[0] != 0 { return signals.next() == SIGHUP ? .hangUp : .stop }
+            if ready[1] != 0 { return .stop }
+            if ready[2] != 0 { return .loopEnded }
+            // What was announced may be none of ours. A watch that fails tells nothing: look.
+            let isNews = ready[3] == 0 || ready[4] != 0 || (try? watch.drain()) != false
+            if isNews || ContinuousClock.now >= nextLook { return .news }
+        }
     }
 
     // MARK: Changes and ends

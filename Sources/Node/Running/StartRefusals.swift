@@ -1,3 +1,4 @@
+import LinuxNetwork
 import LinuxSystem
 import Steering
 
@@ -74,6 +75,21 @@ extension Refusal {
                 exitCode: .unavailable)
         default: self.init(couldNot: "load the eBPF programs", because: "\(refusal)", exitCode: .unavailable)
         }
+    }
+
+    /// Where somebody else's filter has our place, it is told: the kernel says no more than that ours is refused.
+    init(attachingTo edges: Edges, _ settings: NodeSettings, _ error: KernelError, _ netlink: borrowing Netlink) {
+        let couldNot = "attach to \(settings.tailnet) and \(settings.vpn)"
+        for edge in [edges.tailnet, edges.vpn].compactMap(\.self) where "\(error.call)" == "RTM_NEWTFILTER" {
+            guard let ingress = try? netlink.filters(on: edge, .ingress) else { continue }
+            let finding = Probe.judge(edge.name, hooks: nil, ingress: ingress, egress: [])
+            guard finding.severity == .error else { continue }
+            self.init(
+                couldNot: couldNot, because: "\(finding.evidence) (\(error))", remedy: finding.remedy,
+                exitCode: .unavailable)
+            return
+        }
+        self.init(couldNot: couldNot, error)
     }
 
     /// The loop did not get the I/O that the settings ask for.

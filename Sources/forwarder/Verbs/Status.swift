@@ -18,7 +18,7 @@ struct Status: ParsableCommand {
 extension StatusReport: Answer {
     var text: String {
         let present = [("tailnet", edges.tailnet), ("vpn", edges.vpn), ("uplink", edges.uplink)]
-            .compactMap { role, edge in edge.map { "\(role) \($0.name) (\($0.kind.rawValue))" } }
+            .map { role, edge in edge.map { "\(role) \($0.name) (\($0.kind.rawValue))" } ?? "no \(role)" }
         let exits = [exitAddresses.v4, exitAddresses.v6].compactMap(\.self)
         let ports = ports.map { [$0.inside, $0.outside].map { "\($0.name) (offloads \($0.offloads.rawValue))" } }
         let facts = textTable([
@@ -26,7 +26,7 @@ extension StatusReport: Answer {
             ["up", durationText(seconds: Int(Date.now.timeIntervalSince(startedAt)))],
             ["node", "version \(version), process \(pid)"],
             ["io", "\(io.rawValue): \(ioReason)"],
-            ["edges", present.isEmpty ? "none" : present.joined(separator: ", ")],
+            ["edges", present.joined(separator: ", ")],
             ["ports", ports?.joined(separator: ", ") ?? "none"],
             ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
             ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
