@@ -34,13 +34,15 @@ let package = Package(
             name: "forwarder", dependencies: ["Node", "Lab", argumentParser, logging], swiftSettings: strict),
 
         // Network namespaces, real tunnels, probes: serves demo, bench and the tests.
-        .target(name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "CLinux", system] + nio, swiftSettings: strict),
+        .target(
+            name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "CLinux", system] + nio, swiftSettings: strict),
 
         // Policy: settings, the plan of host changes, the running node, the control socket.
         .target(
             name: "Node",
             dependencies: [
-                "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system, yams,
+                "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system,
+                yams,
             ],
             swiftSettings: strict),
 
