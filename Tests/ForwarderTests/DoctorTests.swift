@@ -161,7 +161,7 @@ import Testing
             ["--uplink", "eth9"]
         ) {
             try shell("ip -6 route replace default via 2001:db8:9::1 dev eth9 metric 1024")
-            return nil
+            return ["--uplink", "eth9"]
         }
     }
 
