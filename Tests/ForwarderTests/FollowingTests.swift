@@ -158,6 +158,8 @@ import Testing
         node.child.signal(SIGHUP)
         try told("settings read again")
         try eventually { try node.status().flows.capacity == 65_536 }
+        // A new table is a new session, which says when it forwards.
+        try eventually { node.child.standardError.components(separatedBy: " forwarding ").count == 3 }
         try eventually { try lab.client.ping(lab.internetAddress.v6, count: 1, upTo: 1) == 1 }
         #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0, "kept for the node itself")
         #expect(try lab.node.run(["ip", "rule"]).contains("from all to 203.0.113.0/24 iif tailscale0 lookup main"))
@@ -166,6 +168,35 @@ import Testing
         node.child.signal(SIGHUP)
         try eventually { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1 }
         #expect(!(try lab.node.run(["ip", "rule"]).contains("203.0.113.0/24")))
+
+        // The level of the log is a setting too: what is less than an error is told no more, until it is asked for again.
+        try lab.node.run(["sh", "-c", "printf 'log: error\\nlocal: 203.0.113.0/24' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try eventually { try node.status().local == ["203.0.113.0/24"] }
+        try lab.node.run(["sh", "-c", "echo 'vpn: tun0' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try eventually { try node.status().local == [] }
+        #expect(node.child.standardError.components(separatedBy: "settings read again").count == 4)
+    }
+
+    @Test("settings that the host cannot meet leave the old ones, and the node forwards again")
+    func unmetSettings() throws {
+        forwarder.stop()
+        try lab.node.run(["sh", "-c", "echo 'io: auto' > /run/forwarder.yaml"])
+        let node = try ForwarderProcess(
+            Binary.path.path, on: lab, ["--config", "/run/forwarder.yaml"],
+            behind: [
+                "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup", "-e",
+                "inject=io_uring_setup:error=EPERM",
+            ], capabilities: [.netAdmin, .bpf, .sysPtrace])
+        #expect(try node.ask(["status", "--json"]).contains(#""io":"poll""#))
+        try lab.node.run(["sh", "-c", "printf 'io: uring\\nflows: 2048' > /run/forwarder.yaml"])
+        // strace keeps signals to itself.
+        try lab.node.run(["kill", "-HUP", "\(try node.status().pid)"])
+        try eventually { node.child.standardError.contains("the old ones are taken again: could not") }
+        try eventually { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1 }
+        #expect(try node.ask(["status", "--json"]).contains(#""io":"poll""#))
+        #expect(try node.status().flows.capacity == 65_536)
     }
 }
 

@@ -176,4 +176,5 @@ struct Status: Decodable {
     let errors: Errors
     let drops: [String: UInt64]
     let local: [String]
+    let pid: Int
 }

@@ -30,17 +30,23 @@ package final class RunningNode: Sendable {
     /// Reads the settings again, as at the start.
     private let reread: @Sendable () throws(Refusal) -> NodeSettings
     private let state = Mutex(State.starting)
-    private let log: Logger
+    private let logger: Logger
     private let stopRequest: EventDescriptor
 
     var settings: NodeSettings { current.withLock { $0 } }
+
+    private var log: Logger {
+        var log = logger
+        log.logLevel = settings.log
+        return log
+    }
 
     package init(
         _ log: Logger, readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
     ) throws(Refusal) {
         current = Mutex(try reread())
         self.reread = reread
-        self.log = log
+        logger = log
         guard OwnedDescriptor.limit >= Self.descriptors else {
             throw Refusal(openFiles: OwnedDescriptor.limit, of: Self.descriptors)
         }
@@ -87,14 +93,18 @@ package final class RunningNode: Sendable {
                 switch wait(for: session, signals, watch, tailscaled, until: course.nextLook) {
                 case .news: break
                 case .hangUp:
-                    session = try reload(session, &host)
+                    session = try reload(session, &course, &host)
                     tailscaled.move(to: settings.tailscaledSocket)
                 case .stop:
                     try finish(session)
                     let down = nextCommand("down", controlSocket: settings.controlSocket)
                     log.info("stopped; exit traffic is dropped until the next run, or until `\(down)`")
                     return
-                case .loopEnded: try finish(session)
+                case .loopEnded:
+                    try finish(session)
+                    throw Refusal(
+                        couldNot: "go on forwarding", because: "the packet loop has ended without a reason",
+                        remedy: "start it again as before", exitCode: .bug)
                 }
             }
         } catch {
@@ -112,6 +122,7 @@ package final class RunningNode: Sendable {
 
         /// When to give up, as long as nothing was forwarded.
         var deadline: Instant?
+        var isFirstLook = true
         /// What was last told to be missing: it is told once.
         var told: [String]?
         /// What tailscaled last told, and so did we.
@@ -162,11 +173,12 @@ package final class RunningNode: Sendable {
             warn(of: try Probe.rules(settings, host.netlink, isClosed: true), &course)
         } catch {
             let refusal = Refusal(attachingTo: edges, settings, error, host.netlink)
-            guard course.told != nil else { throw refusal }
+            guard !course.isFirstLook else { throw refusal }
             // What vanishes while we look at it is met by the next look. Until then the ways are closed.
             missing = ["the kernel, which refuses: \(refusal.because)"]
             course.retry = now + .seconds(1)
         }
+        course.isFirstLook = false
         if let unfit { throw unfit }
         if course.told != missing { tell(missing, session, settings) }
         course.told = missing
@@ -252,7 +264,10 @@ package final class RunningNode: Sendable {
     // MARK: Changes and ends
 
     /// Reads the settings again. Those that the loop is made of take a new session, without the old one's flows.
-    private func reload(_ session: consuming Session, _ host: inout Host) throws(Refusal) -> Session {
+    /// Settings that cannot be met here are given up for the old ones.
+    private func reload(
+        _ session: consuming Session, _ course: inout Course, _ host: inout Host
+    ) throws(Refusal) -> Session {
         let old = settings
         let new: NodeSettings
         do throws(Refusal) {
@@ -270,7 +285,14 @@ package final class RunningNode: Sendable {
         log.info("settings read again")
         guard (new.io, new.flows, new.bindingPorts) != (old.io, old.flows, old.bindingPorts) else { return session }
         try finish(session)
-        return try Session(new, &host)
+        course.told = nil
+        do throws(Refusal) {
+            return try Session(new, &host)
+        } catch {
+            log.error("the new settings cannot be met here, the old ones are taken again: \(error)")
+            current.withLock { $0 = old }
+            return try Session(old, &host)
+        }
     }
 
     private func finish(_ session: Session) throws(Refusal) {
