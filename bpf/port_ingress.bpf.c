@@ -7,12 +7,12 @@
  */
 
 static __always_inline int leave(
-    struct __sk_buff *skb, const struct steering_edge *edge, enum steering_verdict to_edge,
+    struct __sk_buff *skb, __u32 port, const struct steering_edge *edge, enum steering_verdict to_edge,
     enum steering_verdict closed, enum steering_verdict no_headroom)
 {
     __u32 index = edge->index;
 
-    if (!index)
+    if (!port || !index)
         return conclude(closed, TC_ACT_SHOT);
     if (!edge->is_ethernet)
         return conclude(to_edge, bpf_redirect(index, 0));
@@ -27,11 +27,13 @@ static __always_inline int leave(
 SEC("tc")
 int inside_port_ingress(struct __sk_buff *skb)
 {
-    return leave(skb, &ways.tailnet, verdict_inside_to_edge, verdict_inside_closed, verdict_inside_no_headroom);
+    return leave(
+        skb, ways.inside_port, &ways.tailnet, verdict_inside_to_edge, verdict_inside_closed, verdict_inside_no_headroom);
 }
 
 SEC("tc")
 int outside_port_ingress(struct __sk_buff *skb)
 {
-    return leave(skb, &ways.vpn, verdict_outside_to_edge, verdict_outside_closed, verdict_outside_no_headroom);
+    return leave(
+        skb, ways.outside_port, &ways.vpn, verdict_outside_to_edge, verdict_outside_closed, verdict_outside_no_headroom);
 }

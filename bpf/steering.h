@@ -14,15 +14,17 @@ struct steering_address {
     __be32 words[4];
 };
 
-/* An interface that we attach to and do not own. Packets of an Ethernet one begin with the link-layer header, those
-   of an L3 one (tun, WireGuard) with the IP header. The kind outlives a closed index: what is kept local is still
-   read. */
+/* An interface that we attach to and do not own; index zero: it is not there. Packets of an Ethernet one begin with the
+   link-layer header, those of an L3 one (tun, WireGuard) with the IP header. Both are known also while the ways are
+   closed: what is kept local is still read. */
 struct steering_edge {
     __u32 index;
     __u32 is_ethernet;
 };
 
-/* Where packets go. An index of zero is closed: what would go there is dropped. */
+/* Where packets go. A program that stands on an interface other than its edge, because that was renamed or another one
+   was chosen, forwards nothing. Ports of zero are closed: what would go there is dropped, and so is what comes from
+   them. */
 struct steering_ways {
     struct steering_edge tailnet;
     struct steering_edge vpn;

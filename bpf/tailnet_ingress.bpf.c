@@ -43,6 +43,9 @@ int tailnet_ingress(struct __sk_buff *skb)
     /* The kernel forwards nothing that the link did not address to this host; on L3 edges everything is. */
     if (!is_ip(skb) || skb->pkt_type != PACKET_HOST)
         return conclude(verdict_tailnet_to_host, TC_ACT_OK);
+    /* Of an interface that is no edge any more nobody says how its packets begin. */
+    if (skb->ifindex != ways.tailnet.index)
+        return conclude(verdict_tailnet_closed, TC_ACT_SHOT);
     if (!read_destination(skb, network_offset(&ways.tailnet), &destination.address))
         return conclude(verdict_tailnet_malformed, TC_ACT_SHOT);
     destination.length = 128;

@@ -203,7 +203,7 @@ int vpn_ingress(struct __sk_buff *skb)
 {
     struct datagram datagram;
 
-    if (!is_ip(skb) || !read_datagram(skb, network_offset(&ways.vpn), &datagram))
+    if (skb->ifindex != ways.vpn.index || !is_ip(skb) || !read_datagram(skb, network_offset(&ways.vpn), &datagram))
         return conclude(verdict_vpn_to_host, TC_ACT_OK);
     if (!same_address(&datagram.destination, &ways.exit_ipv4)
         && !same_address(&datagram.destination, &ways.exit_ipv6))

@@ -21,7 +21,6 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
-#include <linux/neighbour.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -36,7 +35,6 @@
 _Static_assert(sizeof(struct ifinfomsg) == 16, "attributes follow the sixteen octets of ifinfomsg");
 _Static_assert(sizeof(struct ifaddrmsg) == 8, "attributes follow the eight octets of ifaddrmsg");
 _Static_assert(sizeof(struct rtmsg) == 12, "attributes follow the twelve octets of rtmsg");
-_Static_assert(sizeof(struct ndmsg) == 12, "attributes follow the twelve octets of ndmsg");
 _Static_assert(sizeof(struct fib_rule_hdr) == 12, "attributes follow the twelve octets of fib_rule_hdr");
 _Static_assert(sizeof(struct nfgenmsg) == 4, "attributes follow the four octets of nfgenmsg");
 _Static_assert(sizeof(struct tcmsg) == 20, "attributes follow the twenty octets of tcmsg");

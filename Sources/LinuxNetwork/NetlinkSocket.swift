@@ -44,27 +44,33 @@ internal import SystemPackage
     func exchange(_ request: consuming NetlinkRequest) throws(KernelError) -> [NetlinkReply] {
         guard !request.isTooLong else { throw KernelError(request.call, .messageTooLong, request.subject) }
         for _ in 0..<8 {
-            let replies = try attempt(request)
-            if !replies.contains(where: \.isInterrupted) { return replies }
+            let (replies, isInterrupted) = try attempt(request)
+            if !isInterrupted { return replies }
         }
         throw KernelError(request.call, .interrupted, request.subject)
     }
 
-    private func attempt(_ request: borrowing NetlinkRequest) throws(KernelError) -> [NetlinkReply] {
+    private func attempt(
+        _ request: borrowing NetlinkRequest
+    ) throws(KernelError) -> (replies: [NetlinkReply], isInterrupted: Bool) {
         let header = unsafe nlmsg_hdr(request.message)
         unsafe header?.pointee.nlmsg_seq = CUnsignedInt(NL_AUTO_SEQ)
         try check(request.call, request.subject, unsafe cnetlink_send(socket, request.message))
         let sequence = unsafe header?.pointee.nlmsg_seq
         var answers: [NetlinkReply] = []
+        var isInterrupted = false
         while true {
             // A reply to an earlier request, one that was given up half-way, is passed over.
             for reply in try receive(request.call, request.subject) where reply.sequence == sequence {
+                isInterrupted = isInterrupted || reply.isInterrupted
                 switch reply.type {
                 case NLMSG_DONE:
-                    return answers
+                    // A list that the kernel could not finish ends with why.
+                    try check(request.call, request.subject, reply.header(CInt.self) ?? 0)
+                    return (answers, isInterrupted)
                 case NLMSG_ERROR:
                     try check(request.call, request.subject, reply.header(nlmsgerr.self)?.error ?? -EBADMSG)
-                    return answers
+                    return (answers, isInterrupted)
                 default:
                     answers.append(reply)
                 }

@@ -18,7 +18,7 @@ package final class SubnetRouteWatch: Sendable {
     /// What a person who has just advertised a route would wait without noticing. Asking takes 0.2 ms.
     private static let interval = TimeAmount.seconds(5)
 
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let group: MultiThreadedEventLoopGroup
     private let news: EventDescriptor
     private let current: Mutex<Answer>
 
@@ -26,13 +26,15 @@ package final class SubnetRouteWatch: Sendable {
     package init(socket: String) throws(KernelError) {
         news = try EventDescriptor()
         current = Mutex(Answer(socket: socket))
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         ask()
     }
 
     /// Readable when the answer is another one than before.
     package var descriptor: CInt { news.raw }
 
-    package var answer: Answer {
+    /// The answer as it is now; from here on the descriptor tells of the next one.
+    package func takeAnswer() -> Answer {
         EventDescriptor.lower(news.raw)
         return current.withLock { $0 }
     }
@@ -45,9 +47,12 @@ package final class SubnetRouteWatch: Sendable {
 
     private func ask() {
         let loop = group.next()
-        LocalAPI(socket: current.withLock { $0.socket }, loop: loop).subnetRoutes().whenComplete { [self] outcome in
+        let socket = current.withLock { $0.socket }
+        LocalAPI(socket: socket, loop: loop).subnetRoutes().whenComplete { [self] outcome in
             let isNew = current.withLock { answer in
                 let before = answer
+                // Asked before it was told to move.
+                guard answer.socket == socket else { return false }
                 switch outcome {
                 case .success(let routes): (answer.routes, answer.failure) = (routes, nil)
                 case .failure(let error): answer.failure = error as? LocalAPIFailure

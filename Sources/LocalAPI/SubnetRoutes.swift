@@ -19,7 +19,7 @@ package struct SubnetRoutes: Equatable, Sendable {
         for text in told {
             let prefix = IPPrefix(text)
             if prefix?.length == 0 { continue }
-            if let prefix, prefix.length >= Self.shortest(prefix.address.family), prefixes.count < Self.limit {
+            if let prefix, prefix.length >= Self.shortest(for: prefix), prefixes.count < Self.limit {
                 prefixes.append(prefix)
             } else {
                 refused.append(text)
@@ -32,13 +32,21 @@ package struct SubnetRoutes: Equatable, Sendable {
     /// Says what is refused, and what to do about it.
     package static func refusal(_ refused: [String]) -> String {
         "tailscaled advertises \(refused.prefix(3).joined(separator: ", "))\(refused.count > 3 ? ", ..." : ""): not kept, "
-            + "for it is no network, wider than any private one, or beyond the first \(limit); "
+            + "for it is no network, too much of the internet, or beyond the first \(limit); "
             + "if the node is to route it, write it into `local`"
     }
 
-    /// The widest private networks there are, 10.0.0.0/8 and fc00::/7. What is wider holds much of the internet, and exit
-    /// traffic to that must not leave by the host's routing only because somebody advertises it.
-    private static func shortest(_ family: AddressFamily) -> Int { family == .v4 ? 8 : 7 }
+    /// A private network may be as wide as it likes. Public ones are somebody's at most in part, and exit traffic to the rest
+    /// of the internet must not leave by the host's routing only because somebody advertises it: 256 of these are less than
+    /// half a percent of it.
+    private static func shortest(for prefix: IPPrefix) -> Int {
+        if let network = privateNetworks.first(where: { $0.contains(prefix.address) }) { return network.length }
+        return prefix.address.isV4 ? 16 : 32
+    }
+
+    /// RFC 1918, RFC 6598, RFC 4193.
+    private static let privateNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"]
+        .compactMap { IPPrefix($0) }
 }
 
 /// Of tailscaled's preferences (`ipn.Prefs`), what concerns us.

@@ -71,26 +71,24 @@ package struct LoadedProgram: Sendable {
 // MARK: Ways
 
 extension Steering {
-    /// Lets the programs know how the packets of the edges begin. Before attaching: a program that does not know yet
-    /// whether its edge has Ethernet headers cannot read what it should keep local.
+    /// Lets the programs know the edges and how their packets begin. While closed, and before attaching: a program that
+    /// does not know its edge yet cannot read what it should keep local.
     package func learn(_ ways: Ways) {
         let shared = unsafe cbpf_ways(skeleton)!
-        if let tailnet = ways.tailnet { unsafe shared.pointee.tailnet.is_ethernet = tailnet.isEthernet ? 1 : 0 }
-        if let vpn = ways.vpn { unsafe shared.pointee.vpn.is_ethernet = vpn.isEthernet ? 1 : 0 }
+        unsafe shared.pointee.tailnet = steering_edge(ways.tailnet)
+        unsafe shared.pointee.vpn = steering_edge(ways.vpn)
     }
 
     /// Closes the old ways, then opens these, if both edges are there.
     package func configure(_ ways: Ways) {
         close()
         learn(ways)
-        guard let tailnet = ways.tailnet, let vpn = ways.vpn else { return }
+        guard ways.tailnet != nil, ways.vpn != nil else { return }
         let shared = unsafe cbpf_ways(skeleton)!
         unsafe shared.pointee.exit_ipv4 = ways.exitIPv4.map(steering_address.init) ?? steering_address()
         unsafe shared.pointee.exit_ipv6 = ways.exitIPv6.map(steering_address.init) ?? steering_address()
-        // The programs test an index first: whoever sees the new one must see what belongs to it.
+        // Whoever sees a port must see what belongs to it.
         atomicMemoryFence(ordering: .releasing)
-        unsafe shared.pointee.tailnet.index = UInt32(tailnet.index)
-        unsafe shared.pointee.vpn.index = UInt32(vpn.index)
         unsafe shared.pointee.inside_port = UInt32(ways.insidePort)
         unsafe shared.pointee.outside_port = UInt32(ways.outsidePort)
     }
@@ -101,8 +99,6 @@ extension Steering {
         let shared = unsafe cbpf_ways(skeleton)!
         unsafe shared.pointee.inside_port = 0
         unsafe shared.pointee.outside_port = 0
-        unsafe shared.pointee.tailnet.index = 0
-        unsafe shared.pointee.vpn.index = 0
         atomicMemoryFence(ordering: .releasing)
     }
 

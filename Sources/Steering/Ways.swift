@@ -42,3 +42,9 @@ extension steering_address {
         self.init(words: (word(96), word(64), word(32), word(0)))
     }
 }
+
+extension steering_edge {
+    init(_ edge: Ways.Edge?) {
+        self.init(index: UInt32(edge?.index ?? 0), is_ethernet: edge?.isEthernet == true ? 1 : 0)
+    }
+}

@@ -134,11 +134,59 @@ import Testing
         #expect(try !lab.passes())
     }
 
-    @Test("a namespace that its owner has left ends the node with a sentence")
+    @Test("a namespace that its owner has left ends the node with a sentence, also with tailscaled in it")
     func abandoned() throws {
-        try lab.node.ip("link del tun0\nlink del tailscale0")
+        // As the kernel's own tunnels stand in every namespace: down, without an address.
+        try lab.node.ip("link add br9 type bridge\nlink del tun0")
+        try eventually { try status().contains(#""waiting_for":["tun0"]"#) }
         #expect(forwarder.child.wait(upTo: .seconds(15)) == .exited(69))
-        #expect(forwarder.child.standardError.contains("docker compose up --force-recreate"))
+        #expect(forwarder.child.standardError.contains("docker compose up -d --force-recreate tailscale forwarder"))
+    }
+
+    @Test("a node whose uplink is down waits, and does not take its namespace for left")
+    func uplinkDown() throws {
+        try lab.node.ip("link add br9 type bridge\naddr add 192.0.2.9/24 dev br9\nlink del tun0")
+        #expect(forwarder.child.wait(upTo: .seconds(8)) == nil)
+    }
+
+    @Test("an interface that is an edge no more forwards nothing, and one that SIGHUP lets go is given back")
+    func formerEdges() throws {
+        forwarder.stop()
+        try lab.enableKernelRouting()
+        try lab.node.run(["sh", "-c", "echo 'tailnet: tailscale0' > /run/forwarder.yaml"])
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--config", "/run/forwarder.yaml"])
+        #expect(try lab.passes())
+
+        // The clients' interface bears another name, and another one has its name.
+        try lab.node.ip(
+            """
+            link set tailscale0 down
+            link set tailscale0 name former
+            link set former up
+            addr replace \(lab.nodeAddress.v6)/48 dev former
+            link add tailscale0 type bridge
+            addr add 100.64.0.9/32 dev tailscale0
+            link set tailscale0 up
+            """)
+        try eventually { try node.status().local == [] && node.ask(["status", "--json"]).contains("forwarding") }
+        #expect(try !lab.passes(), "neither by us nor by the kernel")
+
+        try lab.node.run(["sh", "-c", "echo 'tailnet: former' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try eventually { try lab.passes() }
+        let before = try node.status().forwarded.egress.packets
+        #expect(try lab.passes())
+        #expect(try node.status().forwarded.egress.packets > before, "by us")
+        #expect(!(try lab.node.run(["tc", "filter", "show", "dev", "tailscale0", "ingress"]).contains("forwarder:")))
+        #expect(!(try lab.node.run(["ip", "rule"]).contains("tailscale0")))
+
+        // The vpn edge too: what it is left with is the kernel's.
+        try lab.node.run(["sh", "-c", "printf 'tailnet: former\\nvpn: tailscale0' > /run/forwarder.yaml"])
+        node.child.signal(SIGHUP)
+        try eventually {
+            try !lab.node.run(["tc", "filter", "show", "dev", "tun0", "ingress"]).contains("forwarder:")
+        }
+        #expect(try !lab.passes())
     }
 
     @Test("SIGHUP takes new settings, and bad ones leave the old")

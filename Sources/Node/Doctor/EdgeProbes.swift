@@ -28,12 +28,8 @@ extension Probe {
         }
         if let refusal = surroundings.edges.unfit(surroundings.settings) { return .error(refusal) }
         guard link.isUp else { return .error("\(name) is down", remedy: "ip link set \(name) up") }
-        let usable = try surroundings.netlink.addresses(of: link)
-            .filter { $0.scope == .global && !$0.isTentative && !$0.isDeprecated }
-        let families = [
-            usable.contains { $0.address.isV4 } ? "IPv4" : nil, usable.contains { !$0.address.isV4 } ? "IPv6" : nil,
-        ]
-        .compactMap(\.self)
+        let interface = key == "vpn" ? surroundings.edges.outside : surroundings.edges.inside
+        let families = [interface.v4.map { _ in "IPv4" }, interface.v6.map { _ in "IPv6" }].compactMap(\.self)
         guard !families.isEmpty else {
             return .error(
                 "\(name) has no address",

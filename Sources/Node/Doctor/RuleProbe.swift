@@ -41,7 +41,7 @@ extension Probe {
             let preferences = routing.map { "\($0.preference)" }.joined(separator: ", ")
             return .warning(
                 "before ours at \(closing.preference) stands \(family.command) rule \(preferences), "
-                    + "which routes what comes in by \(settings.tailnet) whenever no program stands there, "
+                    + "which may route what comes in by \(settings.tailnet) whenever no program stands there, "
                     + "as on one that is made anew while no node runs",
                 remedy:
                     "\(family.command) rule delete preference \(first.preference), and if it is needed add it again "

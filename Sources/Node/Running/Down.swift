@@ -37,8 +37,13 @@ package struct DownReport: Report {
                 if let link = try netlink.link(named: edge) { Attachment.removeEmptyHooks(of: link, netlink) }
             }
             for rule in ours {
-                try netlink.delete(rule)
-                rules.append("\(rule)")
+                do throws(KernelError) {
+                    try netlink.delete(rule)
+                    rules.append("\(rule)")
+                } catch {
+                    // Somebody else may have been faster.
+                    if error.errno != .noSuchFileOrDirectory { failure = failure ?? error }
+                }
             }
             if let failure { throw failure }
         } catch {

@@ -16,7 +16,8 @@ package struct Edges: Sendable {
     package let nodeAddresses: [IPAddress]
     /// What a node still waits for, for a person: an edge that is not there, down, or without an address.
     package let missing: [String]
-    /// Whether any interface is left but loopback and our ports: none is in a namespace that its owner has left.
+    /// Whether no interface is left that lives: none is in a namespace that its owner has left. tailscaled may be left in it
+    /// as we are, and the kernel's own tunnels (sit0, tunl0) are everywhere, down and without an address.
     package let isAbandoned: Bool
 }
 
@@ -41,9 +42,14 @@ extension Edges {
         // By the kernel, which also knows an interface's other names.
         tailnet = try netlink.link(named: settings.tailnet)
         vpn = try netlink.link(named: settings.vpn)
-        uplink = try Edges.uplink(settings, links, netlink)
+        // Only told: without it nothing else is held up.
+        uplink = (try? Edges.uplink(settings, links, netlink)) ?? nil
         let ports = Side.allCases.map(\.portName)
-        isAbandoned = links.allSatisfy { $0.isLoopback || ports.contains($0.name) }
+        let ownIndex = tailnet?.index
+        let others = links.filter { !$0.isLoopback && !ports.contains($0.name) && $0.index != ownIndex }
+        var isAbandoned = !others.contains(where: \.isUp)
+        for link in others where isAbandoned { isAbandoned = try netlink.addresses(of: link).isEmpty }
+        self.isAbandoned = isAbandoned
 
         func addresses(_ link: Link?) throws(KernelError) -> [InterfaceAddress] {
             guard let link else { return [] }
@@ -71,7 +77,7 @@ extension Edges {
     private static func uplink(
         _ settings: NodeSettings, _ links: [Link], _ netlink: borrowing Netlink
     ) throws(KernelError) -> Link? {
-        if let name = settings.uplink { return links.first { $0.name == name } }
+        if let name = settings.uplink { return try netlink.link(named: name) }
         for family in AddressFamily.allCases {
             if let route = try netlink.defaultRoute(family) { return links.first { $0.index == route.interfaceIndex } }
         }

@@ -21,9 +21,10 @@ enum LeftBehind {
             if programs.contains(where: Attachment.closesExitTraffic) { closed.append(link.name) }
         }
         // A rule names its interface though that is not there.
-        for name in try Rule.ours(netlink).compactMap(\.incoming) {
+        for rule in try Rule.ours(netlink) {
+            guard let name = rule.incoming else { continue }
             if !interfaces.contains(name) { interfaces.append(name) }
-            if !closed.contains(name) { closed.append(name) }
+            if rule.action == .unreachable, !closed.contains(name) { closed.append(name) }
         }
         return interfaces.isEmpty ? .nothing : .programs(on: interfaces, closed: closed)
     }
@@ -51,7 +52,7 @@ extension Refusal {
             case .programs(_, let closed) where !closed.isEmpty:
                 (
                     "\(nobody); exit traffic from \(closed.joined(separator: ", ")) is dropped, "
-                        + "by programs that a node has left there",
+                        + "by programs and rules that a node has left there",
                     "\(start), or \(giveBack)"
                 )
             case .programs(let interfaces, _):

@@ -65,7 +65,22 @@ struct Plan: Sendable {
 
     /// Ends rules of ours that are no longer meant: of other settings, of a dead node, of another version.
     func endOtherRules(_ host: borrowing Host) throws(KernelError) {
-        for rule in try Rule.ours(host.netlink) where !steps.contains(.rule(rule)) { try host.netlink.delete(rule) }
+        for rule in try Rule.ours(host.netlink) where !steps.contains(.rule(rule)) {
+            do throws(KernelError) {
+                try host.netlink.delete(rule)
+            } catch {
+                guard error.errno == .noSuchFileOrDirectory else { throw error }
+            }
+        }
+    }
+
+    /// Takes our programs from interfaces that older settings named and these steps do not.
+    func giveBack(_ former: [String], _ host: borrowing Host) throws(KernelError) {
+        for name in former {
+            guard let link = try host.netlink.link(named: name) else { continue }
+            for filter in try Attachment.all(on: link, host.netlink) { try host.netlink.detach(filter, from: link) }
+            Attachment.removeEmptyHooks(of: link, host.netlink)
+        }
     }
 
     /// Walks steps backwards. One that does not hold any more is as good as taken back.

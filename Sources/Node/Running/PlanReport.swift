@@ -6,7 +6,7 @@ import LocalAPI
 package struct PlanReport: Report {
     package struct Step: Codable, Equatable, Sendable {
         package let step: String
-        /// Whether it is so already.
+        /// Whether it is so already; of a program, whether a node's stands there, this one's or another's.
         package let holds: Bool
     }
 
@@ -17,14 +17,26 @@ package struct PlanReport: Report {
 
     package init(_ settings: NodeSettings) throws(Refusal) {
         let settings = settings.keeping(SubnetRouteWatch.answer(at: settings.tailscaledSocket).routes)
+        var unfit: Refusal?
         (steps, waitingFor) = try refusing(couldNot: "look at the host") { () throws(KernelError) in
             let host = try Host()
             let edges = try Edges(settings, host.netlink)
             let plan = Plan(closing: settings).attached(to: edges, of: settings)
+            unfit = edges.unfit(settings)
             var steps: [Step] = []
             let rules = Set(try Rule.ours(host.netlink))
-            for step in plan.steps { steps.append(Step(step: "\(step)", holds: try step.holds(host, rules))) }
+            for step in plan.steps { steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, rules))) }
             return (steps, edges.missing)
         }
+        if let unfit { throw unfit }
+    }
+}
+
+extension Plan.Step {
+    /// For who has loaded no programs to compare with.
+    fileprivate func seemsToHold(_ host: borrowing Host, _ rules: Set<Rule>) throws(KernelError) -> Bool {
+        guard case .program(let program, let name) = self else { return try holds(host, rules) }
+        guard let link = try host.netlink.link(named: name) else { return false }
+        return try Attachment.all(on: link, host.netlink).contains(Attachment.filter(program))
     }
 }

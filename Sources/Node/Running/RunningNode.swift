@@ -86,6 +86,8 @@ package final class RunningNode: Sendable {
         var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
         var session = try Session(settings, &host)
         var course = Course(deadline: patience.map { .now + $0 })
+        // The first packets should know already which networks stay here.
+        _ = UnixSocket.wait([(signals.raw, POLLIN), (tailscaled.descriptor, POLLIN)], milliseconds: 2_000)
         do throws(Refusal) {
             while true {
                 state.withLock { $0 = .running(session) }
@@ -153,7 +155,7 @@ package final class RunningNode: Sendable {
     private func follow(
         _ session: Session, _ course: inout Course, _ tailscaled: SubnetRouteWatch, _ host: borrowing Host
     ) throws(Refusal) {
-        let routes = tailscaled.answer
+        let routes = tailscaled.takeAnswer()
         if course.routes != routes { tell(routes) }
         course.routes = routes
         let settings = settings.keeping(routes.routes)
@@ -170,11 +172,13 @@ package final class RunningNode: Sendable {
             let ended = unfit == nil ? try session.follow(edges, settings, host) : 0
             if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
-            warn(of: try Probe.rules(settings, host.netlink, isClosed: true), &course)
+            // A warning that cannot be had is no failure.
+            if let finding = try? Probe.rules(settings, host.netlink, isClosed: true) { warn(of: finding, &course) }
         } catch {
+            session.close()
             let refusal = Refusal(attachingTo: edges, settings, error, host.netlink)
             guard !course.isFirstLook else { throw refusal }
-            // What vanishes while we look at it is met by the next look. Until then the ways are closed.
+            // What vanishes while we look at it is met by the next look.
             missing = ["the kernel, which refuses: \(refusal.because)"]
             course.retry = now + .seconds(1)
         }
@@ -191,7 +195,7 @@ package final class RunningNode: Sendable {
             throw Refusal(
                 couldNot: "go on forwarding",
                 because: "no interface is left in this network namespace: its container has ended or was made anew",
-                remedy: "make this container anew too: docker compose up --force-recreate forwarder",
+                remedy: "make those anew that shared it: docker compose up -d --force-recreate tailscale forwarder",
                 exitCode: .unavailable)
         }
         if let deadline = course.deadline, now >= deadline {
@@ -283,11 +287,16 @@ package final class RunningNode: Sendable {
         }
         current.withLock { $0 = new }
         log.info("settings read again")
+        let edges = Set([new.tailnet, new.vpn])
+        if edges != [old.tailnet, old.vpn] { course.told = nil }
+        session.leave(edges: [old.tailnet, old.vpn].filter { !edges.contains($0) })
         guard (new.io, new.flows, new.bindingPorts) != (old.io, old.flows, old.bindingPorts) else { return session }
         try finish(session)
         course.told = nil
         do throws(Refusal) {
-            return try Session(new, &host)
+            let new = try Session(new, &host)
+            new.leave(edges: session.edgesToLeave)
+            return new
         } catch {
             log.error("the new settings cannot be met here, the old ones are taken again: \(error)")
             current.withLock { $0 = old }

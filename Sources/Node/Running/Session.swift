@@ -35,6 +35,8 @@ final class Session: Sendable {
         /// What this session made of the host, until it has once forwarded: a start that fails leaves the host as it was.
         var made: [Plan.Step] = []
         var hasForwarded = false
+        /// Interfaces that were edges by older settings.
+        var former: [String] = []
     }
 
     /// Makes everything and closes the host. Nothing is forwarded until `follow` has met both edges.
@@ -101,7 +103,12 @@ final class Session: Sendable {
         let isOpen = edges.missing.isEmpty
         if !isOpen || before.ways != ways { close() }
         var made: [Plan.Step] = []
-        defer { if !before.hasForwarded { standing.withLock { [made] in $0.made += made } } }
+        defer {
+            if !before.hasForwarded {
+                // An edge that comes and goes makes the same step again.
+                standing.withLock { [made] in $0.made += made.filter { !before.made.contains($0) } }
+            }
+        }
         do throws(KernelError) {
             var ended = 0
             if isOpen, (before.inside, before.outside) != (edges.inside, edges.outside) {
@@ -117,6 +124,7 @@ final class Session: Sendable {
             if isOpen {
                 // Not before all else holds: a dead node's rule may be what closes.
                 try plan.endOtherRules(host)
+                try plan.giveBack(before.former, host)
                 if before.ways != ways { steering.withLock { $0.configure(ways) } }
             }
             standing.withLock {
@@ -124,6 +132,7 @@ final class Session: Sendable {
                 $0.local = settings.local
                 $0.ways = isOpen ? ways : nil
                 $0.hasForwarded = $0.hasForwarded || isOpen
+                if isOpen { $0.former = [] }
             }
             return ended
         } catch {
@@ -132,7 +141,13 @@ final class Session: Sendable {
         }
     }
 
-    private func close() {
+    /// Interfaces that are edges no more; they are given back once the new ones are there.
+    func leave(edges: [String]) { standing.withLock { $0.former += edges } }
+
+    var edgesToLeave: [String] { standing.withLock { $0.former } }
+
+    /// Drops all that would be forwarded, until the edges are met again.
+    func close() {
         steering.withLock { $0.close() }
         standing.withLock { $0.ways = nil }
     }

@@ -89,7 +89,7 @@ extension Refusal {
                 exitCode: .unavailable)
             return
         }
-        self.init(couldNot: couldNot, error)
+        self.init(couldNot: "\(error.call)" == "RTM_NEWTFILTER" ? couldNot : "meet the host as it is", error)
     }
 
     /// The loop did not get the I/O that the settings ask for.
