@@ -4,18 +4,25 @@ import Testing
 
 /// What a client is told when its packet goes no further, how soon and how often, beside the kernel's router.
 @Suite(.serialized, .labCanBeBuilt) struct RefusalAnswerTests {
-    @Test("where the VPN has no IPv6, a client that tries it first is connected by IPv4 within a tenth of a second")
-    func happyEyeballs() throws {
-        let rounds = 24
-        // Between plain edges the kernel's answer is back before connect() has let go of its socket, which then takes it
-        // for a hint and waits a second. Tunnels give it the time that a network does.
+    @Test(
+        "where the VPN has no IPv6, a client that tries it first is connected by IPv4 within a tenth of a second",
+        arguments: LabKind.allCases)
+    func happyEyeballs(kind: LabKind) throws {
+        let rounds = 32
         let sites = try Router.allCases.map { router in
-            let lab = try WireGuardLab()
+            let lab = try kind.make()
             try lab.node.ip("addr del \(lab.exitAddress.v6)/64 dev tun0")
-            try lab.letClientBeMany()
+            try (lab as? WireGuardLab)?.letClientBeMany()
             let site = try Site(router, on: lab)
-            if router == .kernel { try lab.node.ip("route replace unreachable ::/0 table 100") }
+            let table = kind == .plain ? "main" : "100"
+            if router == .kernel { try lab.node.ip("route replace unreachable ::/0 table \(table)") }
             return site
+        }
+        // To an error that comes while connect() still holds its socket the client's kernel pays no heed: it asks again
+        // after a second. Only in a lab is a router so near.
+        let lines = try sites.map {
+            try LongLine(
+                on: $0.lab.client, from: $0.lab.clientAddress, to: $0.lab.internetAddress, delay: .milliseconds(5))
         }
         let echoes = try sites.map { try EchoServer(on: $0.lab.internet, at: $0.lab.internetAddress) }
         let milliseconds = try interleave(sites, rounds: rounds) { site, round in
@@ -24,8 +31,8 @@ import Testing
             let client = "fd7a:115c:a1e0::1:\(round)"
             try lab.client.ip(
                 """
-                addr add \(client)/48 dev tailscale0 nodad
-                route change ::/0 dev tailscale0 src \(client)
+                addr add \(client)/48 dev \(kind == .plain ? "eth0" : "tailscale0") nodad
+                route replace ::/0 dev \(LongLine.interface) src \(client) table \(LongLine.table)
                 """)
             let start = ContinuousClock.now
             let failure = #expect(throws: LabFailure.self) {
@@ -37,12 +44,12 @@ import Testing
             return passed
         }
         for (site, milliseconds) in zip(sites, milliseconds.map(Spread.init)) {
-            print("IPv6 refused, IPv4 connected, \(site.router), ms: \(milliseconds)")
-            // The worst of them is for a machine that does nothing else: docs/performance.md.
-            #expect(milliseconds.median < 100, "\(site.router)")
-            if let forwarder = site.forwarder { #expect(try forwarder.answered("no_route") >= UInt64(rounds)) }
+            print("IPv6 refused, IPv4 connected, \(kind), \(site.router), ms: \(milliseconds)")
+            // 5 for the first attempt, 5 for each of the handshake's two ways out; the lowest tells that the line is in use.
+            #expect(milliseconds.low > 10 && milliseconds.high < 100, "\(site.router)")
+            if let forwarder = site.forwarder { #expect(try forwarder.answered("no_route") == UInt64(rounds)) }
         }
-        withExtendedLifetime(echoes) {}
+        withExtendedLifetime((echoes, lines)) {}
     }
 
     @Test("a flood of expiring packets is answered no more often than by the kernel", arguments: [true, false])

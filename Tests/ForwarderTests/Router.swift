@@ -17,12 +17,12 @@ enum Router: String, CaseIterable, Sendable {
 }
 
 /// A lab of its own for each router, for what is measured in turns.
-struct Site<Place: Lab>: Sendable {
+struct Site: Sendable {
     let router: Router
-    let lab: Place
+    let lab: any Lab
     let forwarder: ForwarderProcess?
 
-    init(_ router: Router, on lab: Place) throws {
+    init(_ router: Router, on lab: any Lab) throws {
         self.router = router
         self.lab = lab
         forwarder = try router.start(on: lab)
