@@ -4,7 +4,8 @@ import PacketParse
 /// Later fragments that came before their first one, kept until it has passed: only the first says whose they are.
 ///
 /// Bounded: 64 fragments of at most 2 KiB, for two seconds (RFC 6146 section 3.4, FRAGMENT_MIN); when all places are taken
-/// the oldest gives way. Some are never claimed: the VPN's interface shows us the host's own early fragments too.
+/// the oldest gives way. One source has at most a quarter of them, and beyond that gives way to itself: a flood from one
+/// client costs no other. Some are never claimed: the VPN's interface shows us the host's own early fragments too.
 package struct HeldFragments: ~Copyable {
     struct Place: BitwiseCopyable {
         var key: FragmentTable.Key
@@ -17,6 +18,8 @@ package struct HeldFragments: ~Copyable {
 
     /// Octets of the longest packet that is held.
     static let longest = 2048
+    /// Places that one source may have.
+    static let share = 16
     private static let stride = 2112
     private static let lifetime: UInt32 = 2
 
@@ -37,8 +40,7 @@ package struct HeldFragments: ~Copyable {
     /// - Returns: how many of those held before it had to go; nothing when it is too long to be held.
     mutating func hold(_ packet: inout MutableRawSpan, _ key: FragmentTable.Key, from side: Side, now: UInt32) -> Int? {
         guard packet.byteCount <= Self.longest else { return nil }
-        var chosen = 0
-        for place in 0..<places.count where places[place].since < places[chosen].since { chosen = place }
+        let chosen = place(for: key.source)
         let gone = places[chosen].since == 0 ? 0 : 1
         let length = VirtioNetHeader.size + packet.byteCount
         places[chosen] = Place(key: key, since: now, length: Int32(length), side: side)
@@ -46,6 +48,18 @@ package struct HeldFragments: ~Copyable {
         Self.write(packet.bytes, into: &copy)
         count += 1 - gone
         return gone
+    }
+
+    /// The oldest of its own for a source that has its share, else the oldest of all, which is an empty one if there is any.
+    private func place(for source: IPAddress) -> Int {
+        var (oldest, own, ownCount) = (0, 0, 0)
+        for place in 0..<places.count {
+            if places[place].since < places[oldest].since { oldest = place }
+            guard places[place].since != 0, places[place].key.source == source else { continue }
+            if ownCount == 0 || places[place].since < places[own].since { own = place }
+            ownCount += 1
+        }
+        return ownCount < Self.share ? oldest : own
     }
 
     private static func write(_ packet: RawSpan, into copy: inout MutableRawSpan) {

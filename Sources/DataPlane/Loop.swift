@@ -29,20 +29,20 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     /// Batches between two looks at the clock, at what ends and at who asks: a flood must not hold these up.
     private static var batchesPerRound: Int { 16 }
 
-    private(set) var io: IO
+    var io: IO
     private var inside: Port
     private var outside: Port
-    private var nat: NAT
+    var nat: NAT
     private var rows: Slab<Row>
     private var rowCount = 0
     private var segmentation: Segmentation
-    private var fragmentation: Fragmentation
-    private var held: HeldFragments
+    var fragmentation: Fragmentation
+    var held: HeldFragments
     private var limiter: ErrorLimiter
     /// What each slot's frame was last written as.
     private var errands: Slab<Errand>
-    package private(set) var statistics = Statistics()
-    private var clock: LoopClock
+    package internal(set) var statistics = Statistics()
+    var clock: LoopClock
     private let inquiries: Inquiries
 
     /// - Parameter io: on these two ports.
@@ -186,7 +186,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     }
 
     @inline(always)
-    private static func translate(
+    static func translate(
         _ packet: inout MutableRawSpan, _ row: Row, _ nat: inout NAT, now: UInt32, _ statistics: inout Statistics
     ) throws(DropReason) -> Passage {
         switch row.side {
@@ -249,101 +249,6 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         transmit(answer, row, to: row.side, as: .error(error))
     }
 
-    // MARK: Fragments
-
-    /// Cuts a packet that was rewritten. The pieces are written past the queue, hence after what is in it.
-    @inline(never)
-    private mutating func transmitInFragments(_ frame: consuming Frame, _ row: Row) {
-        io.flush()
-        let port = descriptor(row.side.opposite)
-        var octets = io.octets(of: frame)
-        var packet = octets._mutatingExtracting(VirtioNetHeader.size..<frame.length)
-        do throws(DropReason) {
-            try fragmentation.write(
-                &packet, row.summary, mtu: nat.interface(row.side.opposite).mtu, checksum: row.checksum, to: port)
-            countFragmented(row)
-        } catch {
-            statistics.drop(error)
-        }
-        io.recycle(frame)
-    }
-
-    private mutating func countFragmented(_ row: Row) {
-        statistics.packetsFragmented &+= 1
-        let errand: Errand = row.side == .inside ? .egress : .ingress
-        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: false)
-    }
-
-    private func descriptor(_ side: Side) -> CInt {
-        side == .inside ? inside.descriptor.raw : outside.descriptor.raw
-    }
-
-    private mutating func hold(_ frame: borrowing Frame, _ row: Row) -> Bool {
-        var octets = io.octets(of: frame)
-        var packet = octets._mutatingExtracting(VirtioNetHeader.size..<frame.length)
-        let key = FragmentTable.Key(row.summary)
-        guard let gone = held.hold(&packet, key, from: row.side, now: clock.seconds) else { return false }
-        statistics.drop(.refused(.heldFragmentExpired), count: gone)
-        return true
-    }
-
-    /// Sends what waited for a first fragment that has just passed.
-    @inline(never)
-    private mutating func release(heldFor first: Row) {
-        let key = FragmentTable.Key(first.summary)
-        while let place = held.next(of: key, from: first.side) {
-            io.flush()
-            do throws(DropReason) { try release(place, from: first.side) } catch { statistics.drop(error) }
-            held.free(place)
-        }
-    }
-
-    private mutating func release(_ place: Int, from side: Side) throws(DropReason) {
-        let (row, passage) = try Self.translate(place, &held, side, &nat, now: clock.seconds, &statistics)
-        switch passage {
-        case .whole: try write(held: place, row, to: side.opposite, as: side == .inside ? .egress : .ingress)
-        case .back: try write(held: place, row, to: .inside, as: .hairpin)
-        case .inFragments:
-            let (mtu, port) = (nat.interface(side.opposite).mtu, descriptor(side.opposite))
-            try Self.writeInFragments(place, &held, row, &fragmentation, mtu, port)
-            countFragmented(row)
-        }
-    }
-
-    private static func translate(
-        _ place: Int, _ held: inout HeldFragments, _ side: Side, _ nat: inout NAT, now: UInt32,
-        _ statistics: inout Statistics
-    ) throws(DropReason) -> (Row, Passage) {
-        var octets = held.octets(at: place)
-        var packet = octets._mutatingExtracting(VirtioNetHeader.size...)
-        let summary: PacketSummary
-        do throws(ParseError) { summary = try PacketSummary(parsing: packet.bytes) } catch { throw .malformed(error) }
-        // It names no flow: there is nothing to hash.
-        let row = Row(
-            slot: 0, side: side, checksum: .complete, isSuperPacket: false,
-            length: VirtioNetHeader.size + summary.totalLength, wireLength: summary.totalLength, hash: 0,
-            summary: summary)
-        return (row, try translate(&packet, row, &nat, now: now, &statistics))
-    }
-
-    private static func writeInFragments(
-        _ place: Int, _ held: inout HeldFragments, _ row: Row, _ fragmentation: inout Fragmentation, _ mtu: Int,
-        _ port: CInt
-    ) throws(DropReason) {
-        var octets = held.octets(at: place)
-        var packet = octets._mutatingExtracting(VirtioNetHeader.size...)
-        try fragmentation.write(&packet, row.summary, mtu: mtu, checksum: .complete, to: port)
-    }
-
-    private mutating func write(
-        held place: Int, _ row: Row, to side: Side, as errand: Errand
-    ) throws(DropReason) {
-        guard unsafe Glibc.write(descriptor(side), held.address(of: place), row.length) == row.length else {
-            throw .refused(.writeRefused)
-        }
-        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: false)
-    }
-
     // MARK: What a port did not take
 
     /// A super-packet that a port refuses whole is cut and written in pieces, and the other port stops delivering its
@@ -378,6 +283,10 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         let octets = io.octets(of: frame)
         guard let header = try? VirtioNetHeader(parsing: octets.bytes) else { return false }
         return header.gsoType != .none
+    }
+
+    func descriptor(_ side: Side) -> CInt {
+        side == .inside ? inside.descriptor.raw : outside.descriptor.raw
     }
 
     private func snapshot() -> Snapshot {

@@ -1,3 +1,4 @@
+import Glibc
 import PacketParse
 import TestSupport
 import Testing
@@ -57,6 +58,62 @@ struct ErrorLimiterTests {
             let times = sent.filter { $0.1 == destination }.map(\.0)
             let elapsed = (now - 5 * Self.second) / Self.second
             #expect(times.count <= 6 + Int(elapsed) + 1)
+        }
+    }
+}
+
+/// The limits on errors in a loop: what is sent, suppressed, and counted.
+@Suite(.serialized) struct LimitedErrorTests {
+    @Test(arguments: [IOKind.poll, .uring])
+    func `of a hundred probes six are answered, of a hundred too long packets fifty, and the rest is counted`(
+        kind: IOKind
+    ) throws {
+        try withLoop(kind, outside: .outside(mtu: 1280)) { wires in
+            let probe = TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).with { $0.hopLimit = 1 }
+            let long = TestPacket.udp(
+                from: TestPacket.client6, 1, to: TestPacket.remote6, 2, payload: .init(repeating: 0, count: 1233))
+            let start = ContinuousClock.now
+            for _ in 0..<100 { wires.inside.send(probe.octets) }
+            for _ in 0..<100 { wires.inside.send(long.octets) }
+            var statistics = Statistics()
+            for _ in 0..<2000 where statistics.dropped(.refused(.packetTooBig)) < 100 {
+                statistics = try #require(try wires.inquiries.ask { _, snapshot in snapshot.statistics })
+                usleep(1000)
+            }
+            // A machine that is slow gives the buckets time to fill: a millisecond for another of the long ones.
+            let passed = (ContinuousClock.now - start) / .milliseconds(1)
+            #expect((6...7).contains(statistics.sent(.timeExceeded)))
+            #expect(statistics.sent(.packetTooBig) >= 50 && Double(statistics.sent(.packetTooBig)) <= 51 + passed)
+            let sent = statistics.sent(.timeExceeded) + statistics.sent(.packetTooBig)
+            #expect(statistics.errorsSuppressed == 200 - sent)
+            var received = 0
+            while wires.inside.receive(milliseconds: 100) != nil { received += 1 }
+            #expect(received == sent)
+            #expect(statistics.dropped(.refused(.hopLimitExceeded)) == 100)
+            #expect(statistics.dropped(.refused(.packetTooBig)) == 100)
+        }
+    }
+
+    @Test func `an error that the port does not take is not counted as sent`() throws {
+        try withLoop(.poll) { wires in
+            // Nobody reads: the socket's room is soon used up. io_uring would wait for more room; a tun has none to wait for.
+            let last = TestPacket.udp(from: TestPacket.client4, 1, to: TestPacket.remote4, 2).with { $0.hopLimit = 1 }
+            for number in 0..<400 {
+                let packet = last.with { $0.source[3] = UInt8(number / 2 + 2) }
+                wires.inside.send(packet.octets)
+                if number % 40 == 39 { usleep(45_000) }
+            }
+            var statistics = Statistics()
+            for _ in 0..<100 where statistics.dropped(.refused(.hopLimitExceeded)) < 400 {
+                usleep(20_000)
+                statistics = try #require(try wires.inquiries.ask { _, snapshot in snapshot.statistics })
+            }
+            var received: UInt64 = 0
+            while wires.inside.receive(milliseconds: 50) != nil { received += 1 }
+            #expect(statistics.sent(.timeExceeded) == received)
+            #expect(statistics.sent(.timeExceeded) + statistics.errorsSuppressed == 400)
+            #expect(statistics.dropped(.refused(.hopLimitExceeded)) == 400)
+            #expect(statistics.dropped(.refused(.writeRefused)) == 0)
         }
     }
 }

@@ -1,4 +1,5 @@
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -16,9 +17,10 @@ import Testing
         FragmentTable.Key(try piece(identification).summary())
     }
 
-    private static func piece(_ identification: UInt16) -> [UInt8] {
-        datagram(TestPacket.client4, 1, TestPacket.remote4, 2, size: 40).with { $0.identification = identification }
-            .fragments(of: 24)[1]
+    private static func piece(_ identification: UInt16, from source: Int = 0) -> [UInt8] {
+        let client = TestPacket.client4.dropLast() + [UInt8(source + 2)]
+        return datagram(Array(client), 1, TestPacket.remote4, 2, size: 40)
+            .with { $0.identification = identification }.fragments(of: 24)[1]
     }
 
     private static func hold(
@@ -67,17 +69,63 @@ import Testing
 
     @Test func `when all places are taken the oldest gives way, and what is too long is not held`() throws {
         var held = try HeldFragments()
-        for number in UInt16(0)..<64 {
-            _ = try Self.hold(number, in: &held, now: 100 + UInt32(number))
+        func hold(_ number: UInt16) throws -> Int? {
+            let piece = Self.piece(number, from: Int(number) % 5)
+            return try Self.hold(
+                piece, FragmentTable.Key(try piece.summary()), in: &held, now: 100 + UInt32(number))
         }
-        let gone = try Self.hold(64, in: &held, now: 164)
+        for number in UInt16(0)..<64 { _ = try hold(number) }
+        let gone = try hold(64)
         let oldest = held.next(of: try Self.key(0), from: .inside)
-        let second = held.next(of: try Self.key(1), from: .inside)
+        let second = held.next(
+            of: FragmentTable.Key(try Self.piece(1, from: 1).summary()), from: .inside)
         #expect(gone == 1 && oldest == nil && second != nil)
         let long = [UInt8](repeating: 0, count: 2049)
         let refused = try Self.hold(long, Self.key(1), in: &held, now: 200)
         let left = held.count
         #expect(refused == nil && left == 64)
+    }
+
+    @Test(arguments: UInt64(1)...20)
+    func `whatever one source sends, three others lose none of their share, and it keeps its newest`(seed: UInt64)
+        throws
+    {
+        var numbers = RandomNumbers(seed: seed)
+        var held = try HeldFragments()
+        // Of each source, what must be held of it, oldest first; the last floods.
+        var expected = [[UInt16]](repeating: [], count: 4)
+        func key(_ source: Int, _ identification: UInt16) throws -> FragmentTable.Key {
+            FragmentTable.Key(try Self.piece(identification, from: source).summary())
+        }
+        for second in UInt32(1)...600 {
+            let source = Int.random(in: 0..<10, using: &numbers)
+            let flooder = expected.count - 1
+            let (sender, identification) = (min(source, flooder), UInt16(second))
+            if sender < flooder, expected[sender].count == HeldFragments.share || Bool.random(using: &numbers) {
+                // Its first one comes.
+                guard let claimed = expected[sender].randomElement(using: &numbers) else { continue }
+                let place = try #require(held.next(of: try key(sender, claimed), from: .inside), "\(second)")
+                held.free(place)
+                expected[sender].removeAll { $0 == claimed }
+                continue
+            }
+            let gone = try Self.hold(
+                Self.piece(identification, from: sender), try key(sender, identification), in: &held, now: second)
+            expected[sender].append(identification)
+            let isOver = expected[sender].count > HeldFragments.share
+            #expect(gone == (isOver ? 1 : 0))
+            if isOver { expected[sender].removeFirst() }
+        }
+        var found = 0
+        for (source, identifications) in expected.enumerated() {
+            for identification in identifications {
+                let place = held.next(of: try key(source, identification), from: .inside)
+                #expect(place != nil, "\(source) lost \(identification)")
+                found += place == nil ? 0 : 1
+            }
+        }
+        let count = held.count
+        #expect(found == count && expected.last?.count == HeldFragments.share)
     }
 
     @Test(arguments: [IOKind.poll, .uring], [true, false])
