@@ -44,6 +44,12 @@ static inline int clinux_tun_create(int fd, const char *name)
     return ioctl(fd, TUNSETIFF, &request) < 0 ? -errno : 0;
 }
 
+/* Before the device is made. */
+static inline int clinux_tun_set_index(int fd, unsigned index)
+{
+    return ioctl(fd, TUNSETIFINDEX, &index) < 0 ? -errno : 0;
+}
+
 static inline int clinux_tun_set_header_size(int fd, int size)
 {
     return ioctl(fd, TUNSETVNETHDRSZ, &size) < 0 ? -errno : 0;

@@ -210,8 +210,13 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         let summary: PacketSummary
         do throws(ParseError) { summary = try PacketSummary(parsing: packet.bytes) } catch { throw .malformed(error) }
         let hash = nat.flows.hash(.inbound(summary))
-        _ = try nat.ingress(
-            &packet, summary, wireLength: row.wireLength, hash: hash, checksum: row.checksum, now: now)
+        do throws(DropReason) {
+            _ = try nat.ingress(
+                &packet, summary, wireLength: row.wireLength, hash: hash, checksum: row.checksum, now: now)
+        } catch .refused(.unknownFragment) {
+            // Its first one was refused here: nothing to wait for, and it is no longer what its sender sent.
+            throw .refused(.noFlow)
+        }
     }
 
     @inline(always)

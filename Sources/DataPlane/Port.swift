@@ -41,6 +41,9 @@ package struct Port: ~Copyable, Sendable {
     /// - Throws: `EBUSY` where the name is in use, `ENOENT` without /dev/net/tun, `EPERM` without CAP_NET_ADMIN.
     package init(creating name: String) throws(KernelError) {
         let device = try Self.openDevice()
+        // Programs that a dead node has left redirect to the index of its port. The kernel counts from one, so nobody else's
+        // interface comes to have an index from here.
+        try check("TUNSETIFINDEX", name, clinux_tun_set_index(device.raw, .random(in: 1 << 30...UInt32(Int32.max))))
         try check("TUNSETIFF", name, unsafe name.withCString { unsafe clinux_tun_create(device.raw, $0) })
         try check("TUNSETVNETHDRSZ", name, clinux_tun_set_header_size(device.raw, CInt(VirtioNetHeader.size)))
         var best: Offloads? = .all

@@ -30,6 +30,13 @@ package struct IPPrefix: Hashable, Sendable {
         other.isV4 == address.isV4 && other.bits & ~hostBits == address.bits
     }
 
+    /// An IPv6 network in which IPv4's mapped form lies (::ffff:0:0/96, RFC 4291 section 2.5.5.2).
+    package var holdsMappedIPv4: Bool {
+        guard !address.isV4, length > 0 else { return !address.isV4 }
+        let shift = UInt128(128 - length)
+        return address.bits >> shift == UInt128(0xffff_0000_0000) >> shift
+    }
+
     private var hostBits: UInt128 {
         let count = address.family.bitWidth - length
         return count == 128 ? .max : (1 << UInt128(count)) - 1

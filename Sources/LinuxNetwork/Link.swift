@@ -13,6 +13,8 @@ package struct Link: Hashable, Sendable {
     package let isLoopback: Bool
     /// Its packets begin with an Ethernet header. Tunnels (tun, WireGuard) begin with the IP header.
     package let isEthernet: Bool
+    /// Packets that may wait for the link.
+    package let transmitQueueLength: UInt32
     /// Packets that the link was given to send and dropped: for a tun, those its queue had no room for.
     package let transmitDrops: UInt64
     /// The XDP program that meets its packets before all else.
@@ -43,6 +45,7 @@ package struct Link: Hashable, Sendable {
         index = header.ifi_index
         self.name = name
         mtu = attributes.integer(IFLA_MTU) ?? 0
+        transmitQueueLength = attributes.integer(IFLA_TXQLEN) ?? 0
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK) != 0
         isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER

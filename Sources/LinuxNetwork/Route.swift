@@ -18,6 +18,16 @@ package struct Route: Hashable, Sendable {
     /// The table that packets are routed by when no rule says otherwise.
     package static let main = UInt32(RT_TABLE_MAIN.rawValue)
 
+    /// As ip(8) says it.
+    static func name(ofTable number: UInt32) -> String {
+        switch number {
+        case main: "main"
+        case local: "local"
+        case UInt32(RT_TABLE_DEFAULT.rawValue): "default"
+        default: "\(number)"
+        }
+    }
+
     /// The table of the host's own addresses, which the kernel keeps.
     package static let local = UInt32(RT_TABLE_LOCAL.rawValue)
 

@@ -132,7 +132,7 @@ extension Rule: CustomStringConvertible {
         if let destination { words.append("to \(destination)") }
         if let incoming { words.append("iif \(incoming)") }
         switch action {
-        case .lookup(let table): words.append("lookup \(table)")
+        case .lookup(let table): words.append("lookup \(Route.name(ofTable: table))")
         case .unreachable: words.append("unreachable")
         case .blackhole: words.append("blackhole")
         case .prohibit: words.append("prohibit")

@@ -6,7 +6,7 @@ import NIOCore
 /// are not among them: by these it is an exit node.
 package struct SubnetRoutes: Equatable, Sendable {
     package let prefixes: [IPPrefix]
-    /// What was told and is not to be believed, as it was told.
+    /// What was told and is not to be believed.
     package let refused: [String]
 
     /// Far more than any tailnet has; what is kept with the host has room for 1,024.
@@ -19,10 +19,13 @@ package struct SubnetRoutes: Equatable, Sendable {
         for text in told {
             let prefix = IPPrefix(text)
             if prefix?.length == 0 { continue }
-            if let prefix, prefix.length >= Self.shortest(for: prefix), prefixes.count < Self.limit {
+            if let prefix, prefix.length >= Self.shortest(for: prefix), !prefix.holdsMappedIPv4,
+                prefixes.count < Self.limit
+            {
                 prefixes.append(prefix)
             } else {
-                refused.append(text)
+                // It goes into a log: what nobody could mean is not repeated.
+                refused.append(prefix.map { "\($0)" } ?? "what is no network")
             }
         }
         self.prefixes = prefixes

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Node
+import Synchronization
 
 /// An answer that a person can read, too.
 protocol Answer: Report {
@@ -52,10 +53,23 @@ enum Output {
         _ = send(Array("forwarder: \(text)\n".utf8), to: STDERR_FILENO)
     }
 
-    /// One event of a node that runs.
+    /// One event of a node that runs. Where nobody takes what stderr says, lines are lost and counted: a node does not wait
+    /// for its reader.
     static func log(_ line: String) {
-        _ = send(Array("\(line)\n".utf8), to: STDERR_FILENO)
+        linesLost.withLock { lost in
+            var stderr = pollfd(fd: STDERR_FILENO, events: CShort(POLLOUT), revents: 0)
+            guard unsafe poll(&stderr, 1, 0) > 0 else {
+                lost += 1
+                return
+            }
+            let notice = lost > 0 ? "(\(lost) lines before this one were lost)\n" : ""
+            lost = 0
+            // A pipe that is ready takes a page.
+            _ = send(Array("\(notice)\(line)".utf8.prefix(4_000)) + [UInt8(ascii: "\n")], to: STDERR_FILENO)
+        }
     }
+
+    private static let linesLost = Mutex(0)
 
     private static func write(_ octets: [UInt8]) throws(Refusal) {
         switch send(octets, to: STDOUT_FILENO) {

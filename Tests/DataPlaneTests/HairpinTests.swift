@@ -109,6 +109,21 @@ import Testing
         }
     }
 
+    @Test(arguments: [IOKind.poll, .uring], [true, false])
+    func `a later fragment whose first was refused is not held`(kind: IOKind, isV4: Bool) throws {
+        let ends = Ends(isV4: isV4)
+        try withLoop(kind) { wires in
+            let anna = try Self.port(of: ends.anna, 5000, ends, wires)
+            _ = try Self.port(of: ends.bela, 6000, ends, wires)
+            let datagram = TestPacket.udp(
+                from: ends.bela, 6000, to: ends.exit, anna, payload: .init(repeating: 1, count: 1400))
+            for fragment in datagram.fragments(of: 800) { wires.inside.send(fragment) }
+            #expect(wires.inside.receive(milliseconds: 50) == nil)
+            #expect(try Self.dropped(.noFlow, wires) == 2)
+            #expect(try wires.inquiries.ask { _, snapshot in snapshot.fragmentsHeld } == 0)
+        }
+    }
+
     @Test(arguments: [true, false])
     func `a port that nobody borrows is the host's, and not reached this way`(isV4: Bool) throws {
         let ends = Ends(isV4: isV4)

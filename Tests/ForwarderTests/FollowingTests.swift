@@ -116,7 +116,7 @@ import Testing
         let lines = plan.split(separator: "\n").map(String.init)
         #expect(lines.count == 9 && lines.allSatisfy { $0.hasPrefix("to do") }, "\(plan)")
         #expect(lines.first?.contains("iif tailscale0 unreachable") == true)
-        #expect(plan.contains("to 192.168.7.0/24 iif tailscale0 lookup 254"))
+        #expect(plan.contains("to 192.168.7.0/24 iif tailscale0 lookup main"))
         #expect(try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"]) == before)
 
         let running = try ForwarderProcess(Binary.path.path, on: lab)
@@ -132,6 +132,46 @@ import Testing
         #expect(forwarder.child.wait(upTo: .seconds(5)) == .exited(69))
         #expect(forwarder.child.standardError.contains("a port of ours was taken away"))
         #expect(try !lab.passes())
+    }
+
+    @Test(
+        "a port that somebody renames or moves ends the node with a sentence, closed",
+        arguments: ["link set fwd-out down\nlink set fwd-out name mine", "link del fwd-out"])
+    func renamedPort(change: String) throws {
+        try lab.enableKernelRouting()
+        try lab.node.ip(change)
+        #expect(forwarder.child.wait(upTo: .seconds(5)) == .exited(69))
+        #expect(forwarder.child.standardError.contains("a port of ours was taken away"))
+        #expect(try !lab.passes())
+    }
+
+    @Test("a port's queue that somebody takes away is put back")
+    func queue() throws {
+        try lab.node.ip("link set fwd-in txqueuelen 0")
+        try lab.node.ip("link set tun0 mtu 1400")
+        try eventually { try lab.node.run(["ip", "link", "show", "fwd-in"]).contains("qlen 4096") }
+        #expect(try lab.passes())
+    }
+
+    @Test("a reader of the log that takes nothing does not hold the node up")
+    func silentReader() throws {
+        forwarder.stop()
+        // Whoever runs it opens a pipe for stderr and never reads it.
+        let node = try lab.node.start(
+            [
+                "sh", "-c", "mkfifo /run/log; exec 3<>/run/log; exec \(Binary.path.path) run --log trace 2>/run/log",
+            ], capabilities: [.netAdmin, .bpf])
+        try eventually { try lab.passes() }
+        // More lines than a pipe holds: 64 KiB.
+        for _ in 0..<300 {
+            try lab.node.ip("link set tun0 down\nlink set tun0 up")
+            try lab.node.ip("route replace default via 10.64.0.1")
+        }
+        try lab.node.ip("link del tun0")
+        try lab.makeVPNEdge(lab.exitAddress)
+        try eventually { try lab.passes() }
+        node.signal(SIGTERM)
+        #expect(node.wait(upTo: .seconds(2)) == .exited(0))
     }
 
     @Test("a namespace that its owner has left ends the node with a sentence, also with tailscaled in it")
@@ -199,6 +239,16 @@ import Testing
         try lab.node.run(["sh", "-c", "echo 'flows: many' > /run/forwarder.yaml"])
         node.child.signal(SIGHUP)
         try told("the old ones stay")
+        // What can be no edge would cut the host off, or end the node.
+        for (settings, reason) in [
+            ("tailnet: lo", "loopback"), ("local: 0.0.0.0/0", "nothing would be forwarded"),
+            ("local: ::/7", "nothing would be forwarded"),
+        ] {
+            try lab.node.run(["sh", "-c", "echo '\(settings)' > /run/forwarder.yaml"])
+            node.child.signal(SIGHUP)
+            try told(reason)
+        }
+        #expect(!(try lab.node.run(["ip", "rule"]).contains("iif lo")))
         #expect(try lab.passes())
         #expect(try node.status().flows.capacity == 2048)
 

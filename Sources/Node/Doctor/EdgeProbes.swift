@@ -26,7 +26,7 @@ extension Probe {
                 remedy: "start \(key == "vpn" ? "the VPN" : "tailscaled") first, "
                     + "or name its interface with --\(key) (\(there))")
         }
-        if let refusal = surroundings.edges.unfit(surroundings.settings) { return .error(refusal) }
+        if let refusal = surroundings.edges.unfit(link, named: name, as: key) { return .error(refusal) }
         guard link.isUp else { return .error("\(name) is down", remedy: "ip link set \(name) up") }
         let interface = key == "vpn" ? surroundings.edges.outside : surroundings.edges.inside
         let families = [interface.v4.map { _ in "IPv4" }, interface.v6.map { _ in "IPv6" }].compactMap(\.self)

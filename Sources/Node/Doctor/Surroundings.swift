@@ -39,7 +39,8 @@ package struct Surroundings: ~Copyable {
         do throws(Refusal) {
             return .running(try ControlClient.ask(.status, at: settings.controlSocket))
         } catch {
-            return .silent(error)
+            // Who may not even look does not know whether anybody is there; a node's port shows.
+            return error.exitCode == .notPermitted ? .nobody(try? LeftBehind.find()) : .silent(error)
         }
     }
 

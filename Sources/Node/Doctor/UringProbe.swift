@@ -46,7 +46,7 @@ struct UringObstacle {
 extension Probe {
     static let ioUring = Probe("io_uring", "May io_uring be used?", worst: .error) { surroundings throws(KernelError) in
         let preference = surroundings.settings.io
-        if preference == .poll { return .ok("poll(2) is asked for by FORWARDER_IO") }
+        if preference == .poll { return .ok("poll(2) is asked for by the setting io") }
         if let status = surroundings.status, status.io == .uring { return .ok("the node that runs uses it") }
         do throws(KernelError) {
             try UringIO.tryOut()

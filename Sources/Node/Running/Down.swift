@@ -78,9 +78,11 @@ package struct DownReport: Report {
         throw Refusal(
             couldNot: "give the host back",
             because:
-                "\(Side.inside.portName) is there, so a node runs that does not answer on \(settings.controlSocket)",
-            remedy: "name its socket with --control-socket, or end its process, then "
-                + nextCommand("down", controlSocket: settings.controlSocket),
+                "\(Side.inside.portName) is there: a node runs that does not answer on \(settings.controlSocket), "
+                + "or somebody else took the name",
+            remedy:
+                "name its socket with --control-socket, or end its process, or ip link delete \(Side.inside.portName); "
+                + "then " + nextCommand("down", controlSocket: settings.controlSocket),
             exitCode: .unavailable)
     }
 

@@ -29,11 +29,16 @@ extension Edges {
     /// Why these can be no edges, however long one waits.
     func unfit(_ settings: NodeSettings) -> Refusal? {
         for (key, name, link) in [("tailnet", settings.tailnet, tailnet), ("vpn", settings.vpn, vpn)] {
-            if let link, link.isLoopback { return Refusal(loopback: name, as: key) }
+            guard let link else { continue }
+            if let refusal = unfit(link, named: name, as: key) { return refusal }
         }
-        // The names differ, or the settings would have been refused, but an interface may have several.
-        guard let tailnet, let vpn, tailnet.index == vpn.index else { return nil }
-        return Refusal(edges: settings.tailnet, settings.vpn, are: tailnet.name)
+        return nil
+    }
+
+    /// Why an interface can be no edge.
+    func unfit(_ link: Link, named name: String, as key: String) -> Refusal? {
+        if link.isLoopback { return Refusal(loopback: name, as: key) }
+        return link.name == name ? nil : Refusal(otherName: name, of: link.name, as: key)
     }
 
     /// Looks them up, now.

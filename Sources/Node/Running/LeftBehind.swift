@@ -47,7 +47,7 @@ extension Refusal {
             case .port:
                 (
                     "\(nobody), yet \(Side.inside.portName) is there: a node runs that answers elsewhere",
-                    "name its socket with --control-socket"
+                    "name its socket with --control-socket, or ask again in a moment if one was stopped just now"
                 )
             case .programs(_, let closed) where !closed.isEmpty:
                 (

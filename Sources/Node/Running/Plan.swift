@@ -115,7 +115,7 @@ extension Plan.Step {
             return try host.netlink.programNumber(of: Attachment.filter(program), on: link) == loaded.number
         case .port(let side):
             guard let link = try host.netlink.link(named: side.portName) else { return false }
-            return link.isUp && link.mtu == Self.mtu
+            return link.isUp && link.mtu == Self.mtu && link.transmitQueueLength == Self.queueLength
         }
     }
 
@@ -190,7 +190,7 @@ extension Plan.Step: CustomStringConvertible {
         case .rule(let rule): "\(rule)"
         case .program(let program, let name): "eBPF program \(Attachment.filter(program).name) at ingress of \(name)"
         case .port(let side):
-            "tun device \(side.portName): MTU \(Self.mtu), queue \(Self.queueLength), no addresses, up"
+            "tun device \(side.portName) up, with MTU \(Self.mtu), queue \(Self.queueLength), no addresses"
         }
     }
 }

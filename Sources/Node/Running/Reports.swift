@@ -13,7 +13,7 @@ extension StatusReport {
             state: .waiting, io: settings.io == .poll ? .poll : .uring, ioReason: "not chosen yet",
             flows: Flows(capacity: settings.flows),
             bindings: Bindings(capacity: Int(settings.bindingPorts.last - settings.bindingPorts.first) + 1),
-            startedAt: node.startedAt, pid: ProcessInfo.processInfo.processIdentifier)
+            startedAt: Date(), pid: ProcessInfo.processInfo.processIdentifier)
         switch state {
         case .starting: waitingFor = []
         case .stopping: self.state = .stopping
@@ -26,6 +26,7 @@ extension StatusReport {
     }
 
     private mutating func add(_ session: Session, _ settings: NodeSettings) throws(Refusal) {
+        startedAt = session.startedAt
         let snapshot = try session.ask { _, snapshot in snapshot }
         let statistics = snapshot.statistics
         io = session.choice.kind
@@ -84,7 +85,7 @@ extension Session {
     /// Why packets are moved the way they are, for a person.
     func ioReason(_ preference: IOPreference) -> String {
         if let refusal = choice.refusal { return "io_uring refused: \(refusal)" }
-        return preference == .auto ? "the kernel grants it" : "asked for by FORWARDER_IO"
+        return preference == .auto ? "the kernel grants it" : "asked for by the setting io"
     }
 
     /// Has the loop answer.

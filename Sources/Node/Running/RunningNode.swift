@@ -25,7 +25,7 @@ package final class RunningNode: Sendable {
     /// so: libbpf blames the programs, and the host's own ports would seem to be free.
     static let descriptors: UInt64 = 64
 
-    let startedAt = Date()
+    private let signals: SignalDescriptor
     private let current: Mutex<NodeSettings>
     /// Reads the settings again, as at the start.
     private let reread: @Sendable () throws(Refusal) -> NodeSettings
@@ -44,6 +44,10 @@ package final class RunningNode: Sendable {
     package init(
         _ log: Logger, readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
     ) throws(Refusal) {
+        // Before any thread, which inherits what is not its to take, and before a hang-up could end us.
+        signals = try refusing(couldNot: "start") { () throws(KernelError) in
+            try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
+        }
         current = Mutex(try reread())
         self.reread = reread
         logger = log
@@ -61,29 +65,27 @@ package final class RunningNode: Sendable {
     /// - Parameter patience: how long the edges are waited for at the start; for ever where nothing is said.
     /// - Throws: why it could not begin or go on.
     package func run(patience: Duration?) throws(Refusal) {
-        // Before any thread: these inherit which signals are not theirs.
-        let signals = try refusing(couldNot: "start") { () throws(KernelError) in
-            try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
-        }
         let server = try ControlServer(path: settings.controlSocket)
         let serving = try refusing(couldNot: "answer on the control socket") { () throws(KernelError) in
             try LinuxSystem.Thread(named: "fwd-control") { [self] in
                 server.serve { (request: ControlRequest) throws(Refusal) in try answer(request) }
             }
         }
-        let outcome = Result { () throws(Refusal) in try forward(patience, signals) }
+        let outcome = Result { () throws(Refusal) in try forward(patience) }
         server.stop()
         serving.join()
         try outcome.get()
     }
 
-    private func forward(_ patience: Duration?, _ signals: borrowing SignalDescriptor) throws(Refusal) {
+    private func forward(_ patience: Duration?) throws(Refusal) {
         let watch = try refusing(couldNot: "follow the interfaces") { () throws(KernelError) in try LinkWatch() }
         let tailscaled = try refusing(couldNot: "ask tailscaled") { () throws(KernelError) in
             try SubnetRouteWatch(socket: settings.tailscaledSocket)
         }
         defer { tailscaled.end() }
         var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
+        // A rule for an interface that cannot be an edge could cut the host off.
+        if let refusal = try unfit(settings, host) { throw refusal }
         var session = try Session(settings, &host)
         var course = Course(deadline: patience.map { .now + $0 })
         // The first packets should know already which networks stay here.
@@ -92,7 +94,7 @@ package final class RunningNode: Sendable {
             while true {
                 state.withLock { $0 = .running(session) }
                 try follow(session, &course, tailscaled, host)
-                switch wait(for: session, signals, watch, tailscaled, until: course.nextLook) {
+                switch wait(for: session, watch, tailscaled, until: course.nextLook) {
                 case .news: break
                 case .hangUp:
                     session = try reload(session, &course, &host)
@@ -176,6 +178,7 @@ package final class RunningNode: Sendable {
             if let finding = try? Probe.rules(settings, host.netlink, isClosed: true) { warn(of: finding, &course) }
         } catch {
             session.close()
+            guard session.hasPorts(host) else { throw Refusal(portTaken: error) }
             let refusal = Refusal(attachingTo: edges, settings, error, host.netlink)
             guard !course.isFirstLook else { throw refusal }
             // What vanishes while we look at it is met by the next look.
@@ -207,6 +210,12 @@ package final class RunningNode: Sendable {
         }
     }
 
+    private func unfit(_ settings: NodeSettings, _ host: borrowing Host) throws(Refusal) -> Refusal? {
+        try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in
+            try Edges(settings, host.netlink).unfit(settings)
+        }
+    }
+
     private func tell(_ missing: [String], _ session: Session, _ settings: NodeSettings) {
         guard missing.isEmpty else {
             log.info("waiting for \(missing.joined(separator: ", ")); exit traffic is dropped")
@@ -232,7 +241,10 @@ package final class RunningNode: Sendable {
 
     private func tell(_ answer: SubnetRouteWatch.Answer) {
         if let failure = answer.failure {
-            log.info("tailscaled does not tell the subnet routes that it advertises: \(failure)")
+            let consequence =
+                answer.routes == nil ? "traffic to them leaves by the VPN" : "what it told last still holds"
+            log.info(
+                "tailscaled does not tell on \(answer.socket) which networks it advertises: \(failure); \(consequence)")
         } else if let routes = answer.routes, !routes.prefixes.isEmpty {
             log.info(
                 "the node itself routes what tailscaled advertises", metadata: ["routes": "\(routes.prefixes.count)"])
@@ -246,8 +258,8 @@ package final class RunningNode: Sendable {
 
     /// Waits until something happened, or a look is due.
     private func wait(
-        for session: Session, _ signals: borrowing SignalDescriptor, _ watch: borrowing LinkWatch,
-        _ tailscaled: SubnetRouteWatch, until nextLook: ContinuousClock.Instant
+        for session: Session, _ watch: borrowing LinkWatch, _ tailscaled: SubnetRouteWatch,
+        until nextLook: ContinuousClock.Instant
     ) -> Event {
         while true {
             let left = ContinuousClock.now.duration(to: nextLook)
@@ -276,6 +288,7 @@ package final class RunningNode: Sendable {
         let new: NodeSettings
         do throws(Refusal) {
             new = try reread()
+            if let refusal = try unfit(new, host) { throw refusal }
             guard new.controlSocket == old.controlSocket else {
                 throw Refusal(
                     couldNot: "take a new control socket", because: "the node answers on \(old.controlSocket)",
@@ -291,6 +304,7 @@ package final class RunningNode: Sendable {
         if edges != [old.tailnet, old.vpn] { course.told = nil }
         session.leave(edges: [old.tailnet, old.vpn].filter { !edges.contains($0) })
         guard (new.io, new.flows, new.bindingPorts) != (old.io, old.flows, old.bindingPorts) else { return session }
+        log.notice("these settings take a new packet loop: all flows end, and the counts begin again")
         try finish(session)
         course.told = nil
         do throws(Refusal) {
@@ -309,9 +323,7 @@ package final class RunningNode: Sendable {
         do throws(KernelError) {
             try session.end()
         } catch {
-            throw Refusal(
-                couldNot: "go on forwarding", because: "a port of ours was taken away: \(error)",
-                remedy: "start it again as before", exitCode: .unavailable)
+            throw Refusal(portTaken: error)
         }
     }
 

@@ -1,4 +1,5 @@
 import DataPlane
+import FoundationEssentials
 import Glibc
 import LinuxNetwork
 import LinuxSystem
@@ -13,6 +14,7 @@ import Synchronization
 /// When it ends, the programs stay on the edges, closed, and so do the rules: exit traffic is dropped until a next session
 /// or `down`, and does not fall to the kernel's routing.
 final class Session: Sendable {
+    let startedAt = Date()
     let choice: LoopThread.Choice
     let inquiries: Inquiries
     // Before the steering, whose memory its loop writes: the first to be declared is the first to go.
@@ -85,6 +87,17 @@ final class Session: Sendable {
     /// What the ways wait for; nothing when they are open.
     var missing: [String] {
         standing.withLock { $0.ways != nil ? [] : $0.edges.missing.isEmpty ? ["the edges"] : $0.edges.missing }
+    }
+
+    /// Whether our ports bear their names still, in this namespace.
+    func hasPorts(_ host: borrowing Host) -> Bool {
+        for (side, index) in [(Side.inside, ports.inside), (.outside, ports.outside)] {
+            // What cannot be asked is no answer.
+            let link: Link?
+            do throws(KernelError) { link = try host.netlink.link(named: side.portName) } catch { continue }
+            guard link?.index == index else { return false }
+        }
+        return true
     }
 
     // MARK: Following
@@ -279,9 +292,6 @@ extension NodeSettings {
         all.local += more.prefix(max(0, Self.localLimit - local.count))
         return all
     }
-
-    /// The programs have room for 1,024 prefixes, the node's own addresses among them.
-    private static let localLimit = 1_000
 
     /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
     fileprivate func keptLocal(_ edges: Edges) -> [IPPrefix] {

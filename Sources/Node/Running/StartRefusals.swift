@@ -27,11 +27,18 @@ extension Refusal {
             remedy: "name the tunnel's, for example --\(key) \(key == "vpn" ? "tun0" : "tailscale0")", exitCode: .usage)
     }
 
-    init(edges tailnet: String, _ vpn: String, are name: String) {
+    /// A rule holds for the interface that has its name now and for whichever has it later; another name it resolves once.
+    init(otherName: String, of name: String, as key: String) {
         self.init(
-            couldNot: "use the settings tailnet and vpn together",
-            because: "\(tailnet) and \(vpn) are both \(name), and what comes in there must leave elsewhere",
-            remedy: "write for example --tailnet tailscale0 --vpn tun0", exitCode: .usage)
+            couldNot: "use \(otherName) as the \(key) edge",
+            because: "it is another name of \(name), under which nothing could close an interface that is made anew",
+            remedy: "name it as ip link lists it first: --\(key) \(name)", exitCode: .usage)
+    }
+
+    init(portTaken error: KernelError) {
+        self.init(
+            couldNot: "go on forwarding", because: "a port of ours was taken away: \(error)",
+            remedy: "start it again as before", exitCode: .unavailable)
     }
 
     init(openingPort error: KernelError) {

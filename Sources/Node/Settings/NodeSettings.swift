@@ -15,6 +15,9 @@ package struct NodeSettings: Sendable, Equatable {
     package var controlSocket = "/run/forwarder/control.sock"
     package var log = Logger.Level.info
 
+    /// The programs have room for 1,024 prefixes, the node's own addresses among them.
+    static let localLimit = 1_000
+
     package init() {}
 
     /// Reads what was written.

@@ -74,7 +74,13 @@ func prefixes(_ text: String) throws(Misfit) -> [IPPrefix] {
             throw Misfit(
                 reason: "holds \"\(written)\", which is no prefix (an address, a slash, a length; no host bits)")
         }
+        guard prefix.length > 0, !prefix.holdsMappedIPv4 else {
+            throw Misfit(reason: "holds \"\(written)\", to which everything belongs: nothing would be forwarded")
+        }
         prefixes.append(prefix)
+    }
+    guard prefixes.count <= NodeSettings.localLimit else {
+        throw Misfit(reason: "holds \(prefixes.count) prefixes, and there is room for \(NodeSettings.localLimit)")
     }
     return prefixes
 }

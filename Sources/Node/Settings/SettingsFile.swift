@@ -10,6 +10,7 @@ package struct SettingsFile: Sendable {
 
     /// Settings are a few lines: what is longer was named by mistake.
     private static let limit = 65_536
+    private static let entryLimit = 256
 
     /// - Throws: a refusal for a file that cannot be read or is not a map of settings.
     package init(path: String) throws(Refusal) {
@@ -56,6 +57,8 @@ package struct SettingsFile: Sendable {
         into entries: inout [(key: String, text: String)]
     ) throws(Refusal) {
         for (name, value) in mapping {
+            // Anchors can make a thousand of one.
+            guard entries.count < entryLimit else { throw refusal(path, "it holds more than \(entryLimit) keys") }
             guard case .scalar(let name) = name else { throw refusal(path, "one of its keys is not a word") }
             let key = prefix + name.string
             switch value {

@@ -51,6 +51,18 @@ struct SettingsReport: Answer {
             names. A flag wins over a variable, a variable over the file, the file over the default. A variable that
             begins with `FORWARDER_`, or a key of the file, that is not listed here is refused.
 
+            ```
+            # forwarder.yaml
+            vpn: tun0
+            local: [192.168.1.0/24, "fd00::/8"]
+            log: info
+            ```
+
+            A running node reads file, variables and flags again at SIGHUP. What cannot be meant, or cannot be met on this
+            host, is refused, told in the log, and the old settings stay. Other edges, `local`, `uplink`,
+            `tailscaled_socket` and `log` are taken while packets flow; `io`, `flows` and `binding_ports` take a new packet
+            loop, with which all flows end and the counts of `status` begin again; `control_socket` takes a new start.
+
             This page is what `forwarder print settings` prints.
 
 
@@ -73,7 +85,7 @@ struct ProbesReport: Answer {
         # Doctor
 
         `forwarder doctor` asks the host these questions and changes nothing that stays. Each answer has a severity, the
-        facts seen and, unless all is well, a remedy that can be followed as it stands. `error` means that `forwarder run`
+        facts seen and, unless all is well, a remedy to be followed as it stands, with yours in place of WORDS like these. `error` means that `forwarder run`
         would not forward, and makes the exit code 1; `note` also says what could not be asked, and why. It takes the flags
         of `run`, works without root, and beside a running node, which it asks over the control socket.
 

@@ -31,7 +31,13 @@ struct SettingsFileTests {
             ("- flows\n- io", "not a map"), ("flows", "not a map"), ("flows: 1\nflows: 2", "flows more than once"),
             ("flows: [", "not YAML"), ("a: 1\n\tb: 2", "not YAML"), ("flows: 1\n---\nflows: 2", "not YAML"),
             ("flows: \u{1}", "line 1, column 8"), ("io: poll\nlog: \"un", "line 2, column"),
-            ("local: [[1, 2], 3]", "more than words"), ("? [a, b]\n: 1", "not a word"), ("flows: *none", "not YAML"),
+            ("local: [[1, 2], 3]", "more than words"),
+            // Each level stands for ten of the one before.
+            (
+                "a: &a {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8, i: 9, j: 0}\n"
+                    + zip("abcdefgh", "bcdefghi").map { "\($1): &\($1) {a: *\($0), b: *\($0), c: *\($0), d: *\($0)}\n" }
+                    .joined(), "more than 256 keys"
+            ), ("? [a, b]\n: 1", "not a word"), ("flows: *none", "not YAML"),
         ])
     func refused(yaml: String, reason: String) throws {
         let refused = try #require(refusal { try SettingsFile(yaml: yaml, path: "f.yaml") })
