@@ -87,7 +87,7 @@ import Testing
         var passedInARow = 0
         for number in 1...200 where passedInARow < 8 {
             let (code, message) = try refused(
-                on: lab, before: strace("sendmsg:error=ENOBUFS:when=\(number)") + ["timeout", "-s", "TERM", "1"],
+                on: lab, before: strace("sendmsg:error=ENOBUFS:when=\(number)") + ["timeout", "-s", "TERM", "3"],
                 capabilities: traced)
             guard message.contains("because") else {
                 // Behind the start's last, or one that only tells: the node forwarded, until it was ended.
