@@ -155,7 +155,8 @@ final class ControlPlaneTests {
             #expect(try marks(of: .update(beside)) == [443: [0x0100_0000]])
         }
         #expect(try marks(of: .socket(.udp, Self.servers[0], port: 4433, mark: 0)) == [4433: [0]])
-        steering.close()
+        steering.configure(
+            Ways(tailnet: nil, vpn: crafted.vpn, insidePort: 1, outsidePort: 1, exitIPv4: nil, exitIPv6: nil))
         #expect(try marks(of: .update(Self.servers[0])) == [443: [0]])
         #expect(try marks(of: .derp(Self.servers[0])) == [443: [Self.control]])
         withExtendedLifetime(links) {}
