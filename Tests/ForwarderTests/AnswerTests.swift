@@ -92,6 +92,7 @@ struct AnswerTests {
                 ports      fwd-in (offloads all), fwd-out (offloads no_uso)
                 leaves by  198.51.100.7
                 local      none
+                control    by tailscaled's own mark (why: forwarder doctor)
                 flows      3 of 65536 live
                            7 opened, 3 expired, 1 evicted
                 bindings   3 of 16384 in use

@@ -138,15 +138,20 @@ extension DoctorTests {
     func mounts() throws {
         try shell("umount /sys/fs/bpf")
         try expect("bpffs", .note, command: "mount -t bpf bpf /sys/fs/bpf")
-        try shell("ln -s /bin/sleep /run/tailscaled; mount -t tmpfs tmpfs /sys/fs/cgroup")
-        var tailscaled: ChildProcess?
+        try shell("mkdir /run/root; ln -s /bin/sleep /run/root/tailscaled; mount -t tmpfs tmpfs /sys/fs/cgroup")
+        var tailscaled: TailscaledProcess?
         try expect("cgroup", .note, remedy: "mount -t cgroup2 cgroup2 /sys/fs/cgroup") {
             try shell("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
             try #require(try doctor()["cgroup"]?.remedy?.contains("start tailscaled") == true)
-            tailscaled = try lab.node.start(["/run/tailscaled", "60"])
+            let inRoot = try lab.node.start([
+                "sh", "-c", "echo $$ >/sys/fs/cgroup/cgroup.procs; exec /run/root/tailscaled 60",
+            ])
+            try eventually { try doctor()["cgroup"]?.remedy?.contains("give it one of its own") == true }
+            inRoot.terminate()
+            tailscaled = try TailscaledProcess(on: lab.node)
             return nil
         }
-        tailscaled?.terminate()
+        withExtendedLifetime(tailscaled) {}
     }
 
     @Test("a port's name that somebody took is told")

@@ -147,6 +147,9 @@ package struct StatusReport: Report, Equatable {
         }
     }
 
+    /// By what tailscaled's control plane is known: our programs' mark, or its own alone.
+    package enum ControlPlaneMarking: String, Codable, Sendable { case ebpf, tailscaled }
+
     package var schema = "forwarder.status/1"
     package var state: State
     /// The interfaces that `waiting` waits for.
@@ -158,6 +161,7 @@ package struct StatusReport: Report, Equatable {
     package var exitAddresses = ExitAddresses()
     /// Networks that are left to the host: by the setting `local`, and those that tailscaled advertises.
     package var local: [String] = []
+    package var controlPlaneMarking = ControlPlaneMarking.tailscaled
     /// None while the edges are not there.
     package var ports: Ports?
     package var forwarded = Forwarded()

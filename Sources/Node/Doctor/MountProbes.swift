@@ -1,7 +1,6 @@
-import FoundationEssentials
 import Glibc
 
-// File systems of the kernel's that are there or not. Nothing of today's needs them: notes for what comes later.
+// File systems of the kernel's that are there or not.
 
 /// Where a file system is, and of which type.
 struct Mount: Equatable {
@@ -42,35 +41,5 @@ extension Probe {
         }
         guard isWritable else { return .note("/sys/fs/bpf is not writable for this process", remedy: remedy) }
         return .ok("a bpf file system is at /sys/fs/bpf")
-    }
-
-    static let cgroup = Probe(
-        "cgroup", "Is tailscaled's cgroup within reach, for marks on its control plane?", worst: .note
-    ) { _ in
-        let mounts = Mount.now().filter { $0.type == "cgroup2" }.map(\.path)
-        guard !mounts.isEmpty else {
-            return .note(
-                "no cgroup2 file system is mounted",
-                remedy: "give the container `volumes: [/sys/fs/cgroup:/sys/fs/cgroup]`, "
-                    + "or on the host: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
-        }
-        guard let process = process(named: "tailscaled") else {
-            return .note(
-                "no process tailscaled is visible",
-                remedy: "start tailscaled, and give the container `pid: service:tailscale` or `pid: host`")
-        }
-        let path = kernelText("/proc/\(process)/cgroup")?.split(separator: "\n").first { $0.hasPrefix("0::") }?
-            .dropFirst(3)
-        guard let path, mounts.contains(where: { unsafe access("\($0)\(path)/cgroup.procs", F_OK) == 0 }) else {
-            return .note(
-                "tailscaled, process \(process), is in a cgroup that is not visible from here",
-                remedy: "give the container `cgroup: host` and `volumes: [/sys/fs/cgroup:/sys/fs/cgroup]`")
-        }
-        return .ok("tailscaled, process \(process), and its cgroup are visible")
-    }
-
-    private static func process(named name: String) -> Int32? {
-        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return entries.compactMap { Int32($0) }.sorted().first { kernelText("/proc/\($0)/comm") == name }
     }
 }

@@ -16,6 +16,8 @@ struct Plan: Sendable {
         case program(Steering.Program, on: String)
         /// A port of ours: large packets, a long queue, silent, up. All of it goes with the port.
         case port(Side)
+        /// Marks on what tailscaled connects.
+        case marks(on: TailscaledCgroup)
     }
 
     let steps: [Step]
@@ -41,16 +43,19 @@ struct Plan: Sendable {
     private init(_ steps: [Step]) { self.steps = steps }
 
     /// The same, attached to the edges that are there.
-    func attached(to edges: Edges) -> Plan { attached(edges.tailnet?.name, edges.vpn?.name) }
-
-    /// The same, attached to both edges, also to those that are still to come.
-    func attached(to edges: Edges, of settings: NodeSettings) -> Plan {
-        attached(edges.tailnet?.name ?? settings.tailnet, edges.vpn?.name ?? settings.vpn)
+    func attached(to edges: Edges, marking cgroup: TailscaledCgroup?) -> Plan {
+        attached(edges.tailnet?.name, edges.vpn?.name, cgroup)
     }
 
-    private func attached(_ tailnet: String?, _ vpn: String?) -> Plan {
+    /// The same, attached to both edges, also to those that are still to come.
+    func attached(to edges: Edges, marking cgroup: TailscaledCgroup?, of settings: NodeSettings) -> Plan {
+        attached(edges.tailnet?.name ?? settings.tailnet, edges.vpn?.name ?? settings.vpn, cgroup)
+    }
+
+    private func attached(_ tailnet: String?, _ vpn: String?, _ cgroup: TailscaledCgroup?) -> Plan {
         let programs = [(Steering.Program.tailnetIngress, tailnet), (.vpnIngress, vpn)]
-        return Plan(steps + programs.compactMap { program, name in name.map { .program(program, on: $0) } })
+        let marks = cgroup.map { [Step.marks(on: $0)] } ?? []
+        return Plan(steps + marks + programs.compactMap { program, name in name.map { .program(program, on: $0) } })
     }
 
     /// Makes every step hold that does not.
@@ -94,6 +99,7 @@ struct Host: ~Copyable {
     let netlink: Netlink
     /// What is loaded to be attached.
     var programs: [Steering.Program: LoadedProgram] = [:]
+    var marks: ControlPlaneMarks?
 
     init() throws(KernelError) { netlink = try Netlink() }
 }
@@ -116,6 +122,7 @@ extension Plan.Step {
         case .port(let side):
             guard let link = try host.netlink.link(named: side.portName) else { return false }
             return link.isUp && link.mtu == Self.mtu && link.transmitQueueLength == Self.queueLength
+        case .marks(let cgroup): return host.marks?.cgroup == cgroup
         }
     }
 
@@ -158,6 +165,7 @@ extension Plan.Step {
             try host.netlink.setTransmitQueueLength(Self.queueLength, of: link)
             try host.netlink.bringUp(link)
             return true
+        case .marks(let cgroup): return host.marks?.put(on: cgroup) ?? false
         }
     }
 
@@ -173,6 +181,7 @@ extension Plan.Step {
             Attachment.removeEmptyHooks(of: link, host.netlink)
         // It goes with the descriptor.
         case .port: break
+        case .marks: host.marks?.takeOff()
         }
     }
 
@@ -191,6 +200,7 @@ extension Plan.Step: CustomStringConvertible {
         case .program(let program, let name): "eBPF program \(Attachment.filter(program).name) at ingress of \(name)"
         case .port(let side):
             "tun device \(side.portName) up, with MTU \(Self.mtu), queue \(Self.queueLength), no addresses"
+        case .marks(let cgroup): "eBPF programs at cgroup \(cgroup.path), for marks on what tailscaled connects"
         }
     }
 }

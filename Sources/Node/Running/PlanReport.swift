@@ -21,11 +21,14 @@ package struct PlanReport: Report {
         (steps, waitingFor) = try refusing(couldNot: "look at the host") { () throws(KernelError) in
             let host = try Host()
             let edges = try Edges(settings, host.netlink)
-            let plan = Plan(closing: settings).attached(to: edges, of: settings)
+            let plan = Plan(closing: settings)
+                .attached(to: edges, marking: try? TailscaledCgroup.find(), of: settings)
             unfit = edges.unfit(settings)
             var steps: [Step] = []
             let rules = Set(try Rule.ours(host.netlink))
-            for step in plan.steps { steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, rules))) }
+            for step in plan.steps {
+                steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, rules, settings)))
+            }
             return (steps, edges.missing)
         }
         if let unfit { throw unfit }
@@ -34,9 +37,18 @@ package struct PlanReport: Report {
 
 extension Plan.Step {
     /// For who has loaded no programs to compare with.
-    fileprivate func seemsToHold(_ host: borrowing Host, _ rules: Set<Rule>) throws(KernelError) -> Bool {
-        guard case .program(let program, let name) = self else { return try holds(host, rules) }
-        guard let link = try host.netlink.link(named: name) else { return false }
-        return try Attachment.all(on: link, host.netlink).contains(Attachment.filter(program))
+    fileprivate func seemsToHold(
+        _ host: borrowing Host, _ rules: Set<Rule>, _ settings: NodeSettings
+    ) throws(KernelError) -> Bool {
+        switch self {
+        case .rule, .port: return try holds(host, rules)
+        case .program(let program, let name):
+            guard let link = try host.netlink.link(named: name) else { return false }
+            return try Attachment.all(on: link, host.netlink).contains(Attachment.filter(program))
+        // Whose programs stand at a cgroup takes CAP_SYS_ADMIN to see.
+        case .marks:
+            let status: StatusReport? = try? ControlClient.ask(.status, at: settings.controlSocket)
+            return status?.controlPlaneMarking == .ebpf
+        }
     }
 }

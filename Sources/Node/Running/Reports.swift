@@ -37,6 +37,7 @@ extension StatusReport {
             uplink: present.uplink.map(Edge.init))
         exitAddresses = ExitAddresses(v4: present.outside.v4?.description, v6: present.outside.v6?.description)
         local = session.local.map(\.description)
+        if case .marked = session.controlPlane { controlPlaneMarking = .ebpf }
         ports = Ports(
             inside: Port(name: Side.inside.portName, offloads: snapshot.offloads.inside),
             outside: Port(name: Side.outside.portName, offloads: snapshot.offloads.outside))

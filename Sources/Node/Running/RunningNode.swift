@@ -136,6 +136,8 @@ package final class RunningNode: Sendable {
         /// When the last interface but our own went away.
         var abandoned: Instant?
         var hadInterfaces = false
+        /// How the control plane was last told to be known.
+        var controlPlane: String?
         /// What was last warned of: it is told once.
         var warned: String?
         /// After a look that failed, the next one is soon.
@@ -174,6 +176,7 @@ package final class RunningNode: Sendable {
             let ended = unfit == nil ? try session.follow(edges, settings, host) : 0
             if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
+            tell(session.controlPlane, &course)
             // A warning that cannot be had is no failure.
             if let finding = try? Probe.rules(settings, host.netlink, isClosed: true) { warn(of: finding, &course) }
         } catch {
@@ -252,6 +255,16 @@ package final class RunningNode: Sendable {
         if let refused = answer.routes?.refused, !refused.isEmpty {
             log.warning("\(SubnetRoutes.refusal(refused))")
         }
+    }
+
+    private func tell(_ controlPlane: Session.ControlPlane, _ course: inout Course) {
+        let news =
+            switch controlPlane {
+            case .marked(let cgroup): "tailscaled's control plane is marked at its cgroup \(cgroup.path)"
+            case .bearingItsOwn(let because): "tailscaled's control plane bears its own mark only: \(because)"
+            }
+        if news != course.controlPlane { log.info("\(news)") }
+        course.controlPlane = news
     }
 
     private enum Event { case news, hangUp, stop, loopEnded }

@@ -20,6 +20,7 @@ final class Session: Sendable {
     // Before the steering, whose memory its loop writes: the first to be declared is the first to go.
     private let thread: LoopThread
     private let steering: Mutex<Steering>
+    private let marks: ControlPlaneMarks
     private let ports: (inside: Int32, outside: Int32)
     /// What the programs had counted when forwarding began: trial packets.
     private let trialCounts: [VerdictCount]
@@ -31,6 +32,8 @@ final class Session: Sendable {
         /// What is routed by the host itself.
         var local: [IPPrefix] = []
         var ways: Ways?
+        /// Why tailscaled's cgroup is not marked.
+        var obstacle: TailscaledCgroup.Obstacle?
         /// As the loop knows them.
         var inside: Interface?
         var outside: Interface?
@@ -47,6 +50,8 @@ final class Session: Sendable {
     init(_ settings: NodeSettings, _ host: inout Host) throws(Refusal) {
         let steering = try Self.load()
         for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
+        marks = ControlPlaneMarks(steering.controlPlane)
+        host.marks = marks
         // Names are taken before anything else is touched: a second instance ends here.
         var inside = try Self.openPort(.inside)
         var outside = try Self.openPort(.outside)
@@ -132,7 +137,7 @@ final class Session: Sendable {
                 // The programs must know their edges before the first packet.
                 steering.learn(ways)
             }
-            let plan = Plan(closing: settings).attached(to: edges)
+            let plan = Plan(closing: settings).attached(to: edges, marking: findCgroup())
             try plan.settle(host, made: &made)
             if isOpen {
                 // Not before all else holds: a dead node's rule may be what closes.
@@ -152,6 +157,30 @@ final class Session: Sendable {
             close()
             throw error
         }
+    }
+
+    private func findCgroup() -> TailscaledCgroup? {
+        do throws(TailscaledCgroup.Obstacle) {
+            let cgroup = try TailscaledCgroup.find()
+            standing.withLock { $0.obstacle = nil }
+            return cgroup
+        } catch {
+            standing.withLock { $0.obstacle = error }
+            return nil
+        }
+    }
+
+    /// How tailscaled's control plane is told from everything else.
+    var controlPlane: ControlPlane {
+        if let cgroup = marks.cgroup { return .marked(cgroup) }
+        let refusal = marks.refusal.map { "the kernel refuses: \($0)" }
+        return .bearingItsOwn(because: standing.withLock { $0.obstacle?.evidence } ?? refusal ?? "not looked yet")
+    }
+
+    /// It is marked by us, or bears the mark that tailscaled sets.
+    enum ControlPlane {
+        case marked(TailscaledCgroup)
+        case bearingItsOwn(because: String)
     }
 
     /// Interfaces that are edges no more; they are given back once the new ones are there.

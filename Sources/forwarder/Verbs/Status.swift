@@ -30,6 +30,11 @@ extension StatusReport: Answer {
             ["ports", ports?.joined(separator: ", ") ?? "none"],
             ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
             ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
+            [
+                "control",
+                controlPlaneMarking == .ebpf
+                    ? "marked by eBPF at tailscaled's cgroup" : "by tailscaled's own mark (why: forwarder doctor)",
+            ],
             ["flows", "\(flows.live) of \(flows.capacity) live"],
             [
                 "",

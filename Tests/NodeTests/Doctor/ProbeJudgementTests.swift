@@ -99,6 +99,27 @@ struct ProbeJudgementTests {
         #expect(Mount.all(inTable: "garbage\n1 2 3 4 5 6 7\n").isEmpty)
     }
 
+    @Test func `the control plane is known by our mark or by its own, and the finding says which, and why`() {
+        let cgroup = TailscaledCgroup(path: "/sys/fs/cgroup/tailscaled", inode: 7, process: 42)
+        let obstacle = TailscaledCgroup.Obstacle(evidence: "it is elsewhere", remedy: "bring it here")
+        typealias Found = Result<TailscaledCgroup, TailscaledCgroup.Obstacle>
+        func judge(_ found: Found, _ marking: StatusReport.ControlPlaneMarking?) -> Finding {
+            Probe.judge(found, marking: marking)
+        }
+        for marking in [StatusReport.ControlPlaneMarking.ebpf, nil] {
+            #expect(judge(.success(cgroup), marking).severity == .ok)
+            #expect(judge(.success(cgroup), marking).evidence.contains(cgroup.path))
+        }
+        #expect(judge(.success(cgroup), .tailscaled).severity == .note)
+        #expect(judge(.failure(obstacle), .ebpf).severity == .ok, "the node sees more than who asks")
+        for marking in [StatusReport.ControlPlaneMarking.tailscaled, nil] {
+            let finding = judge(.failure(obstacle), marking)
+            #expect(finding.severity == .note && finding.remedy == obstacle.remedy)
+            #expect(
+                finding.evidence.hasPrefix("tailscaled's own mark 0x80000") && finding.evidence.hasSuffix("elsewhere"))
+        }
+    }
+
     // MARK: Network
 
     @Test(

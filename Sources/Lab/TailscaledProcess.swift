@@ -1,0 +1,229 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import LinuxSystem
+internal import SystemPackage
+
+/// tailscaled as the kernel sees it: a process of that name, in a cgroup of its own, that opens sockets and marks them as
+/// tailscaled does, when it is told. It ends with its last reference, and its cgroup with it.
+///
+/// What it says over them nobody answers: it is about the first packet of each, and its mark.
+package final class TailscaledProcess: Sendable {
+    /// What tailscaled does on the network, by its destination's address.
+    package enum Deed: Sendable {
+        /// TCP to port 80, and half a second later to 443.
+        case control(String)
+        case derp(String)
+        case stun(String)
+        /// From the one UDP port by which all peers are met.
+        case peer(String, port: UInt16)
+        /// NAT-PMP and SSDP.
+        case portMapping(String)
+        case logs(String)
+        /// Fetched by a client that marks nothing.
+        case update(String)
+        /// A lookup of its own, by a connected socket.
+        case question(String)
+        /// A client's lookup, by a socket that is bound and not connected.
+        case clientQuestion(String)
+        /// The same when UDP brings no answer within two seconds: marked as a control connection is.
+        case clientQuestionOverTCP(String)
+        case clientQuestionOverHTTPS(String)
+        /// Takes connections on all its addresses.
+        case listen(port: UInt16, mark: UInt32)
+        /// Any other socket.
+        case socket(Protocol, String, port: UInt16, mark: UInt32, Manner = .connected)
+        /// Writes its own address as the resolver's, in place. Refused where the file is the machine's.
+        case rewriteResolvConf
+
+        package enum `Protocol`: String, Sendable { case tcp, udp }
+        package enum Manner: String, Sendable {
+            case connected
+            /// UDP alone.
+            case unconnected
+            /// Marked after connect(2), which is too late for TCP's first packet.
+            case markedLate = "late"
+        }
+    }
+
+    package static let name = "tailscaled"
+
+    /// The directory of its cgroup, on its host.
+    package let cgroup: String
+    private let host: LabHost
+    private let child: ChildProcess
+    private let orders: Socket
+
+    package init(on host: LabHost) throws(LabFailure) {
+        self.host = host
+        let goal = "start \(Self.name) on \(host.name)"
+        cgroup = try toward(goal) { () throws(KernelError) in
+            try host.namespace.run { () throws(KernelError) in try makeCgroup() }
+        }
+        do {
+            try host.run(["ln", "-sf", "/usr/bin/python3", "/run/\(Self.name)"])
+            let (ours, theirs) = try toward(goal) { () throws(KernelError) in try Socket.pair() }
+            orders = ours
+            // The name of a process is that of the file it was started by. It joins its cgroup before it has a socket.
+            let line = "echo $$ >\(cgroup)/cgroup.procs && exec /run/\(Self.name) -c \"$0\""
+            child = try host.start(["sh", "-c", line, Self.script], input: .descriptor(theirs.descriptor.raw))
+        } catch {
+            try? host.namespace.run { [cgroup] () throws(KernelError) in removeCgroup(cgroup) }
+            throw error
+        }
+        try order("ready")
+    }
+
+    deinit {
+        child.signal(SIGKILL)
+        _ = child.wait(upTo: .seconds(5))
+        try? host.namespace.run { [cgroup] () throws(KernelError) in removeCgroup(cgroup) }
+    }
+
+    /// Does it, and returns when the packets are sent.
+    package func perform(_ deed: Deed) throws(LabFailure) {
+        for line in deed.orders { try order(line) }
+    }
+
+    private func order(_ line: String) throws(LabFailure) {
+        let answer = try toward("have \(Self.name) do \(line)") { () throws(KernelError) in
+            try orders.send(ArraySlice((line + "\n").utf8))
+            var buffer = [UInt8](repeating: 0, count: 512)
+            let count = try orders.receive(into: &buffer)
+            return String(decoding: buffer.prefix(count), as: UTF8.self)
+        }
+        guard answer == "ok\n" else {
+            throw LabFailure(couldNot: "have \(Self.name) do \(line)", because: answer + child.standardError)
+        }
+    }
+}
+
+extension TailscaledProcess.Deed {
+    private static let bypass: UInt32 = 0x80000
+
+    /// The script's words.
+    fileprivate var orders: [String] {
+        func open(_ kind: Protocol, _ address: String, _ port: UInt16, _ mark: UInt32, _ manner: Manner) -> String {
+            "\(kind) \(address) \(port) \(mark) \(manner.rawValue)"
+        }
+        switch self {
+        case .control(let address):
+            return [
+                open(.tcp, address, 80, Self.bypass, .connected), "pause 0.5",
+                open(.tcp, address, 443, Self.bypass, .connected),
+            ]
+        case .derp(let address), .logs(let address), .clientQuestionOverHTTPS(let address):
+            return [open(.tcp, address, 443, Self.bypass, .connected)]
+        case .stun(let address): return ["peer \(address) 3478"]
+        case .peer(let address, let port): return ["peer \(address) \(port)"]
+        case .portMapping(let address):
+            return [5351, 1900].map { open(.udp, address, $0, Self.bypass, .unconnected) }
+        case .update(let address): return [open(.tcp, address, 443, 0, .connected)]
+        case .question(let address): return [open(.udp, address, 53, 0, .connected)]
+        case .clientQuestion(let address): return [open(.udp, address, 53, 0, .unconnected)]
+        case .clientQuestionOverTCP(let address): return [open(.tcp, address, 53, Self.bypass, .connected)]
+        case .socket(let kind, let address, let port, let mark, let manner):
+            return [open(kind, address, port, mark, manner)]
+        case .listen(let port, let mark): return ["listen \(port) \(mark)"]
+        case .rewriteResolvConf: return ["rewrite"]
+        }
+    }
+}
+
+extension TailscaledProcess {
+    /// Reads orders from its standard input, a socket, and answers each on it.
+    fileprivate static let script = """
+        import os, socket, sys, time
+
+        kept = []
+
+        def opened(kind, address, mark):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            one = socket.socket(family, kind)
+            kept.append(one)
+            one.setblocking(False)
+            if mark:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            return one
+
+        def peers(any):
+            one = opened(socket.SOCK_DGRAM, any, 0x80000)
+            if ":" in any:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind((any, 41641))
+            return one
+
+        met = {}
+
+        def do(word, *rest):
+            if word == "pause":
+                time.sleep(float(rest[0]))
+            elif word == "peer":
+                any = "::" if ":" in rest[0] else "0.0.0.0"
+                if any not in met:
+                    met[any] = peers(any)
+                met[any].sendto(b"peer", (rest[0], int(rest[1])))
+            elif word == "tcp":
+                late = rest[3] == "late"
+                one = opened(socket.SOCK_STREAM, rest[0], 0 if late else int(rest[2]))
+                one.connect_ex((rest[0], int(rest[1])))
+                if late:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
+            elif word == "udp":
+                to = (rest[0], int(rest[1]))
+                late = rest[3] == "late"
+                one = opened(socket.SOCK_DGRAM, rest[0], 0 if late else int(rest[2]))
+                if rest[3] == "unconnected":
+                    one.bind(("", 0))
+                    one.sendto(b"datagram", to)
+                else:
+                    one.connect(to)
+                    if late:
+                        one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
+                    one.send(b"datagram")
+            elif word == "listen":
+                one = opened(socket.SOCK_STREAM, "::", int(rest[1]))
+                one.bind(("::", int(rest[0])))
+                one.listen()
+            elif word == "rewrite":
+                if os.stat("/etc/resolv.conf").st_dev == os.stat("/etc").st_dev:
+                    raise OSError("/etc/resolv.conf is the machine's")
+                with open("/etc/resolv.conf", "r+") as file:
+                    file.truncate()
+                    file.write("# written by tailscale\\nnameserver 100.100.100.100\\nsearch tailnet.example\\n")
+
+        orders = socket.socket(fileno=0)
+        for line in orders.makefile("r"):
+            try:
+                do(*line.split())
+                orders.sendall(b"ok\\n")
+            except Exception as error:
+                orders.sendall(f"{error}\\n".encode())
+        """
+}
+
+// MARK: The cgroup
+
+private let hierarchy = "/sys/fs/cgroup"
+private let prefix = "forwarder-lab-"
+
+/// Makes one of this process's, and removes those of processes that are dead: a killed one leaves its own behind, empty.
+/// To be called inside the host, whose `/sys` shows no cgroups by itself.
+private func makeCgroup() throws(KernelError) -> String {
+    if !exists("\(hierarchy)/cgroup.procs") { try mount("cgroup2", at: hierarchy) }
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: hierarchy)) ?? [] where name.hasPrefix(prefix) {
+        let owner = name.dropFirst(prefix.count).prefix { $0.isNumber }
+        if !exists("/proc/\(owner)") { _ = unsafe rmdir("\(hierarchy)/\(name)") }
+    }
+    var number = 0
+    while true {
+        let path = "\(hierarchy)/\(prefix)\(getpid())-\(number)"
+        if unsafe mkdir(path, 0o755) == 0 { return path }
+        guard errno == EEXIST else { throw KernelError("mkdir", Errno(rawValue: errno), path) }
+        number += 1
+    }
+}
+
+/// What was in it may take a moment to be gone.
+private func removeCgroup(_ path: String) {
+    for _ in 0..<100 where unsafe rmdir(path) != 0 && errno == EBUSY { usleep(10_000) }
+}
