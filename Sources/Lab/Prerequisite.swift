@@ -18,7 +18,8 @@ package enum Prerequisite: Sendable, Equatable {
         (program: "wireguard-go", package: "wireguard-go"), (program: "wg", package: "wireguard-tools"),
         (program: "iperf3", package: "iperf3"), (program: "ping", package: "iputils-ping"),
         (program: "openssl", package: "openssl"), (program: "traceroute", package: "traceroute"),
-        (program: "tracepath", package: "iputils-tracepath"),
+        (program: "tracepath", package: "iputils-tracepath"), (program: "dig", package: "bind9-dnsutils"),
+        (program: "dnsmasq", package: "dnsmasq-base"),
     ]
 
     /// What this process lacks; empty when a lab can be built.

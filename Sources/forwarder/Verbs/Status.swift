@@ -15,6 +15,14 @@ struct Status: ParsableCommand {
     }
 }
 
+extension StatusReport.DNS {
+    fileprivate var sentence: String {
+        guard isTakenOver else { return because ?? "resolv.conf was rewritten this moment" }
+        return "\(listen) asks \(direct) over the uplink (\(counts.direct.answered) answered), "
+            + "\(vpn) over the VPN (\(counts.vpn.answered))"
+    }
+}
+
 extension StatusReport: Answer {
     var text: String {
         let present = [("tailnet", edges.tailnet), ("vpn", edges.vpn), ("uplink", edges.uplink)]
@@ -30,6 +38,7 @@ extension StatusReport: Answer {
             ["ports", ports?.joined(separator: ", ") ?? "none"],
             ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
             ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
+            ["names", dns?.sentence ?? "not split"],
             ["flows", "\(flows.live) of \(flows.capacity) live"],
             [
                 "",
