@@ -42,8 +42,7 @@ let package = Package(
             name: "Node",
             dependencies: [
                 "SplitDNS", "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging,
-                system,
-                yams,
+                system, yams,
             ],
             swiftSettings: strict),
 

@@ -200,7 +200,7 @@ extension Refusal {
             self.init(
                 couldNot: couldNot, because: "\(endpoint) is taken by another DNS server, as by Gluetun's own",
                 remedy:
-                    "give the Gluetun container `DNS_SERVER=off`, or end the server that `ss -lnp sport = :53` shows",
+                    "give the Gluetun container `DNS_SERVER=off`, or end the one that `ss -lnp 'sport = :53'` shows",
                 exitCode: .unavailable)
         case .permissionDenied, .notPermitted:
             self.init(
