@@ -29,24 +29,25 @@ extension StatusReport: Answer {
             .map { role, edge in edge.map { "\(role) \($0.name) (\($0.kind.rawValue))" } ?? "no \(role)" }
         let exits = [exitAddresses.v4, exitAddresses.v6].compactMap(\.self)
         let ports = ports.map { [$0.inside, $0.outside].map { "\($0.name) (offloads \($0.offloads.rawValue))" } }
-        let facts = textTable([
-            ["state", state.rawValue + (waitingFor.map { " for " + $0.joined(separator: ", ") } ?? "")],
-            ["up", durationText(seconds: Int(Date.now.timeIntervalSince(startedAt)))],
-            ["node", "version \(version), process \(pid)"],
-            ["io", "\(io.rawValue): \(ioReason)"],
-            ["edges", present.joined(separator: ", ")],
-            ["ports", ports?.joined(separator: ", ") ?? "none"],
-            ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
-            ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
-            ["names", dns?.sentence ?? "not split"],
-            ["flows", "\(flows.live) of \(flows.capacity) live"],
+        let facts = textTable(
             [
-                "",
-                "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
-                    + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
-            ],
-            ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
-        ])
+                ["state", state.rawValue + (waitingFor.map { " for " + $0.joined(separator: ", ") } ?? "")],
+                ["up", durationText(seconds: Int(Date.now.timeIntervalSince(startedAt)))],
+                ["node", "version \(version), process \(pid)"],
+                ["io", "\(io.rawValue): \(ioReason)"],
+                ["edges", present.joined(separator: ", ")],
+                ["ports", ports?.joined(separator: ", ") ?? "none"],
+                ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
+                ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
+            ] + (dns.map { [["names", $0.sentence]] } ?? []) + [
+                ["flows", "\(flows.live) of \(flows.capacity) live"],
+                [
+                    "",
+                    "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
+                        + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
+                ],
+                ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
+            ])
         var ways = [("egress", forwarded.egress), ("ingress", forwarded.ingress)]
         if forwarded.hairpin.packets > 0 { ways.append(("hairpin", forwarded.hairpin)) }
         let traffic = textTable(
