@@ -41,9 +41,15 @@ let package = Package(
         .target(
             name: "Node",
             dependencies: [
-                "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging, system,
-                yams,
+                "SplitDNS", "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging,
+                system, yams,
             ],
+            swiftSettings: strict),
+
+        // The stub resolver: which side a name belongs to, relaying, /etc/resolv.conf.
+        .target(
+            name: "SplitDNS",
+            dependencies: ["LocalAPI", "LinuxNetwork", "LinuxSystem", "PacketParse", system] + nio,
             swiftSettings: strict),
 
         // What tailscaled tells of itself.
@@ -98,6 +104,10 @@ let package = Package(
                 "Steering", "Lab", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", "TestSupport", "CBPF",
                 "CLinux", system,
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SplitDNSTests",
+            dependencies: ["SplitDNS", "LinuxNetwork", "LinuxSystem", "PacketParse", "TestSupport", "CLinux"] + nio,
             swiftSettings: strict),
         .testTarget(
             name: "NodeTests", dependencies: ["Node", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", system],

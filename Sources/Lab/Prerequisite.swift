@@ -19,6 +19,7 @@ package enum Prerequisite: Sendable, Equatable {
         (program: "iperf3", package: "iperf3"), (program: "ping", package: "iputils-ping"),
         (program: "openssl", package: "openssl"), (program: "traceroute", package: "traceroute"),
         (program: "tracepath", package: "iputils-tracepath"), (program: "python3", package: "python3"),
+        (program: "dig", package: "bind9-dnsutils"), (program: "dnsmasq", package: "dnsmasq-base"),
     ]
 
     /// What this process lacks; empty when a lab can be built.

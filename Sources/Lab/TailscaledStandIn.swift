@@ -25,8 +25,9 @@ package final class TailscaledStandIn: Sendable {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let script: Script
 
-    package init(on host: LabHost, _ manner: Manner) throws(LabFailure) {
-        script = Script(manner)
+    /// - Parameter relayMap: the answer to who asks for the relays; before the first login there is none.
+    package init(on host: LabHost, _ manner: Manner, relayMap: String = "null") throws(LabFailure) {
+        script = Script(manner, relayMap)
         let bound = try toward("serve \(Self.socket) on \(host.name)") { () throws(KernelError) in
             try host.namespace.run { () throws(KernelError) in
                 try makeDirectory("/var/run/tailscale")
@@ -60,9 +61,13 @@ package final class TailscaledStandIn: Sendable {
 
     fileprivate final class Script: Sendable {
         let manner: Mutex<Manner>
+        let relayMap: String
         let asked = Mutex(0)
 
-        init(_ manner: Manner) { self.manner = Mutex(manner) }
+        init(_ manner: Manner, _ relayMap: String) {
+            self.manner = Mutex(manner)
+            self.relayMap = relayMap
+        }
     }
 }
 
@@ -72,6 +77,7 @@ private final class Conversation: ChannelInboundHandler {
 
     private let script: TailscaledStandIn.Script
     private var isGood = false
+    private var isOfRelays = false
 
     init(_ script: TailscaledStandIn.Script) { self.script = script }
 
@@ -79,8 +85,9 @@ private final class Conversation: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             isGood =
-                head.method == .GET && head.uri == "/localapi/v0/prefs"
+                head.method == .GET && ["/localapi/v0/prefs", "/localapi/v0/derpmap"].contains(head.uri)
                 && head.headers["Host"] == ["local-tailscaled.sock"]
+            isOfRelays = head.uri == "/localapi/v0/derpmap"
         case .body: break
         case .end:
             script.asked.withLock { $0 += 1 }
@@ -90,6 +97,7 @@ private final class Conversation: ChannelInboundHandler {
 
     private func answer(_ context: ChannelHandlerContext) {
         guard isGood else { return send(.forbidden, "invalid localapi request", context) }
+        if isOfRelays { return send(.ok, script.relayMap, context) }
         switch script.manner.withLock({ $0 }) {
         case .advertising(let routes):
             let list = routes.map { "\"\($0)\"" }.joined(separator: ",")

@@ -1,14 +1,19 @@
-import NIOCore
+package import NIOCore
 import NIOHTTP1
 import NIOPosix
 import SystemPackage
 
 /// What tailscaled tells of itself over its Unix socket (`ipn/localapi` in Tailscale's sources). Whoever may open the
 /// socket may ask what is asked here; nothing is changed by it.
-struct LocalAPI: Sendable {
+package struct LocalAPI: Sendable {
     /// The path of tailscaled's socket.
     let socket: String
     let loop: any EventLoop
+
+    package init(socket: String, loop: any EventLoop) {
+        self.socket = socket
+        self.loop = loop
+    }
 
     /// How long tailscaled may take over an answer.
     private static let patience = TimeAmount.seconds(2)

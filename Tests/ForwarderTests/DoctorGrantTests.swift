@@ -62,6 +62,32 @@ extension DoctorTests {
         #expect(try lab.node.run(["cat", file]) == "0\n", "the control: the command does what the switch wants")
     }
 
+    @Test(
+        "what keeps names from being split is told: no port, no resolver, another's server, a file that cannot be written"
+    )
+    func names() throws {
+        let on = ["--dns", "on"]
+        try replace("/etc/resolv.conf", by: "nameserver 10.64.0.1")
+        try expect("dns", .error, remedy: "net.ipv4.ip_unprivileged_port_start=53", on) {
+            try lab.node.set("net/ipv4/ip_unprivileged_port_start", to: "53")
+            return on
+        }
+        try shell("echo nameserver 127.0.0.11 > /etc/resolv.conf")
+        try expect("dns", .error, remedy: "FORWARDER_DNS_VPN=10.64.0.1", on) { on + ["--dns-vpn", "10.64.0.1"] }
+        try shell("echo nameserver 10.64.0.1 > /etc/resolv.conf")
+        let gluetun = try lab.node.start(["dnsmasq", "-k", "--conf-file=/dev/null", "-R", "-h", "-x", "--user=root"])
+        try eventually { try lab.node.run(["ss", "-lnu"]).contains(":53 ") }
+        try expect("dns", .error, remedy: "DNS_SERVER=off", on) {
+            gluetun.terminate()
+            return on
+        }
+        try shell("mount -o remount,bind,ro /etc/resolv.conf")
+        try expect("dns", .warning, remedy: "mount it writable", on) {
+            try shell("mount -o remount,bind,rw /etc/resolv.conf")
+            return on
+        }
+    }
+
     /// Where the machine itself allows no more (root without CAP_SYS_RESOURCE), the remedy cannot be followed, and only
     /// that is left out.
     @Test("little locked memory is told, before Linux 5.11 for the programs too")

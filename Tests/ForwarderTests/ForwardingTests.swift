@@ -1,6 +1,7 @@
 import Foundation
 import Lab
 import LinuxSystem
+import Node
 import Testing
 
 /// The real program between a client and an internet, over plain edges and over WireGuard tunnels, with nothing but the
@@ -170,6 +171,7 @@ struct Status: Decodable {
     }
 
     let state: String
+    let dns: StatusReport.DNS?
     let edges: Edges
     let forwarded: Forwarded
     let flows: Flows

@@ -1,5 +1,6 @@
 package import DataPlane
 package import FoundationEssentials
+package import SplitDNS
 
 /// How a running node stands, as `forwarder status` tells it.
 package struct StatusReport: Report, Equatable {
@@ -150,6 +151,32 @@ package struct StatusReport: Report, Equatable {
     /// By what tailscaled's control plane is known: our programs' mark, or its own alone.
     package enum ControlPlaneMarking: String, Codable, Sendable { case ebpf, tailscaled }
 
+    /// How names are split.
+    package struct DNS: Codable, Equatable, Sendable {
+        /// Where the namespace's processes ask.
+        package var listen: String
+        /// Who is asked over the uplink.
+        package var direct: String
+        /// Who is asked over the VPN.
+        package var vpn: String
+        /// Whether resolv.conf names `listen`.
+        package var isTakenOver: Bool
+        /// Why it does not.
+        package var because: String?
+        package var counts: Counts
+
+        package init(
+            listen: String, direct: String, vpn: String, isTakenOver: Bool, because: String? = nil, counts: Counts
+        ) {
+            self.listen = listen
+            self.direct = direct
+            self.vpn = vpn
+            self.isTakenOver = isTakenOver
+            self.because = because
+            self.counts = counts
+        }
+    }
+
     package var schema = "forwarder.status/1"
     package var state: State
     /// The interfaces that `waiting` waits for.
@@ -170,6 +197,8 @@ package struct StatusReport: Report, Equatable {
     /// By drop reason; those that never happened may be missing.
     package var drops: [String: UInt64] = [:]
     package var errors = Errors()
+    /// None where names are not split.
+    package var dns: DNS?
     package var startedAt: Date
     package var version: String
     package var pid: Int32

@@ -17,6 +17,8 @@ package struct DownReport: Report {
     package private(set) var removed: [Removal] = []
     /// Rules of policy routing that were deleted, as ip-rule(8) writes them.
     package private(set) var rules: [String] = []
+    /// The file by which names were asked of a node's stub resolver, where it was taken over.
+    package private(set) var resolvConf: String?
 
     /// Stops a running node, then takes every program of ours from every interface: of this node, a dead one, or
     /// another version. From then on the kernel routes exit traffic as it did before.
@@ -24,6 +26,7 @@ package struct DownReport: Report {
         stopped = try Self.stop(settings)
         try Self.awaitEndOfPorts(settings)
         do throws(KernelError) {
+            if try NameService.giveBack() { resolvConf = NameService.file.path }
             // Backwards: what fails closed goes last.
             let netlink = try Netlink()
             var failure: KernelError?

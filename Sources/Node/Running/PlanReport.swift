@@ -1,6 +1,7 @@
 import LinuxNetwork
 import LinuxSystem
 import LocalAPI
+import SplitDNS
 
 /// What `forwarder run --dry-run` tells: the changes that a node would make to its host, in their order, and makes none.
 package struct PlanReport: Report {
@@ -28,6 +29,13 @@ package struct PlanReport: Report {
             let rules = Set(try Rule.ours(host.netlink))
             for step in plan.steps {
                 steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, rules, settings)))
+            }
+            if settings.dns.mode == .on {
+                let text = try NameService.file.read() ?? []
+                steps.append(
+                    Step(
+                        step: "\(NameService.file.path): nameserver \(settings.dns.listen.address)",
+                        holds: ResolvConf(text).asking(settings.dns.listen.address) == text))
             }
             return (steps, edges.missing)
         }

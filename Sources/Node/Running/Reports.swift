@@ -14,6 +14,7 @@ extension StatusReport {
             flows: Flows(capacity: settings.flows),
             bindings: Bindings(capacity: Int(settings.bindingPorts.last - settings.bindingPorts.first) + 1),
             startedAt: Date(), pid: ProcessInfo.processInfo.processIdentifier)
+        dns = node.nameReport
         switch state {
         case .starting: waitingFor = []
         case .stopping: self.state = .stopping

@@ -13,7 +13,7 @@ import SystemPackage
 /// socket, stops.
 ///
 /// Four threads: the caller's follows signals and interfaces, one answers the control socket, one asks tailscaled, one
-/// moves packets.
+/// moves packets. A fifth answers names, where these are split.
 package final class RunningNode: Sendable {
     enum State: Sendable {
         case starting
@@ -32,6 +32,9 @@ package final class RunningNode: Sendable {
     private let state = Mutex(State.starting)
     private let logger: Logger
     private let stopRequest: EventDescriptor
+    private let nameService = Mutex<NameService?>(nil)
+
+    var nameReport: StatusReport.DNS? { nameService.withLock { $0 }?.report }
 
     var settings: NodeSettings { current.withLock { $0 } }
 
@@ -86,6 +89,9 @@ package final class RunningNode: Sendable {
         var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
         // A rule for an interface that cannot be an edge could cut the host off.
         if let refusal = try unfit(settings, host) { throw refusal }
+        let names = settings.dns.mode == .on ? try NameService(settings.dns) : nil
+        nameService.withLock { $0 = names }
+        defer { names?.end() }
         var session = try Session(settings, &host)
         var course = Course(deadline: patience.map { .now + $0 })
         // The first packets should know already which networks stay here.
@@ -93,8 +99,8 @@ package final class RunningNode: Sendable {
         do throws(Refusal) {
             while true {
                 state.withLock { $0 = .running(session) }
-                try follow(session, &course, tailscaled, host)
-                switch wait(for: session, watch, tailscaled, until: course.nextLook) {
+                try follow(session, &course, tailscaled, names, host)
+                switch wait(for: session, watch, tailscaled, names, until: course.nextLook) {
                 case .news: break
                 case .hangUp:
                     session = try reload(session, &course, &host)
@@ -113,6 +119,7 @@ package final class RunningNode: Sendable {
             }
         } catch {
             state.withLock { $0 = .stopping }
+            if !session.hasForwarded { names?.takeBack() }
             session.takeBack(host)
             throw error
         }
@@ -142,9 +149,11 @@ package final class RunningNode: Sendable {
         var warned: String?
         /// After a look that failed, the next one is soon.
         var retry: Instant?
+        /// When resolv.conf may be taken over again.
+        var namesRetry: Instant?
 
         var nextLook: Instant {
-            [deadline, retry, abandoned.map { $0 + RunningNode.abandonment }].compactMap(\.self)
+            [deadline, retry, namesRetry, abandoned.map { $0 + RunningNode.abandonment }].compactMap(\.self)
                 .reduce(portsLookedUp + RunningNode.minute, min)
         }
     }
@@ -157,7 +166,8 @@ package final class RunningNode: Sendable {
     ///
     /// - Throws: what ends the node: a first look that fails, no edges by the deadline, a namespace that is left.
     private func follow(
-        _ session: Session, _ course: inout Course, _ tailscaled: SubnetRouteWatch, _ host: borrowing Host
+        _ session: Session, _ course: inout Course, _ tailscaled: SubnetRouteWatch, _ names: NameService?,
+        _ host: borrowing Host
     ) throws(Refusal) {
         let routes = tailscaled.takeAnswer()
         if course.routes != routes { tell(routes) }
@@ -189,6 +199,7 @@ package final class RunningNode: Sendable {
             course.retry = now + .seconds(1)
         }
         course.isFirstLook = false
+        course.namesRetry = names?.follow(edges, tailscaledSocket: settings.tailscaledSocket, log)
         if let unfit { throw unfit }
         if course.told != missing { tell(missing, session, settings) }
         course.told = missing
@@ -272,7 +283,7 @@ package final class RunningNode: Sendable {
     /// Waits until something happened, or a look is due.
     private func wait(
         for session: Session, _ watch: borrowing LinkWatch, _ tailscaled: SubnetRouteWatch,
-        until nextLook: ContinuousClock.Instant
+        _ names: NameService?, until nextLook: ContinuousClock.Instant
     ) -> Event {
         while true {
             let left = ContinuousClock.now.duration(to: nextLook)
@@ -280,12 +291,14 @@ package final class RunningNode: Sendable {
                 [
                     (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
                     (watch.descriptor, POLLIN), (tailscaled.descriptor, POLLIN),
+                    // poll(2) passes over a negative one.
+                    (names?.descriptor ?? -1, POLLIN),
                 ], milliseconds: max(0, CInt(clamping: Int64(left / .milliseconds(1)) + 1)))
             if ready[0] != 0 { return signals.next() == SIGHUP ? .hangUp : .stop }
             if ready[1] != 0 { return .stop }
             if ready[2] != 0 { return .loopEnded }
             // What was announced may be none of ours. A watch that fails tells nothing: look.
-            let isNews = ready[3] == 0 || ready[4] != 0 || (try? watch.drain()) != false
+            let isNews = ready[3] == 0 || ready[4] != 0 || ready[5] != 0 || (try? watch.drain()) != false
             if isNews || ContinuousClock.now >= nextLook { return .news }
         }
     }
@@ -313,6 +326,7 @@ package final class RunningNode: Sendable {
         }
         current.withLock { $0 = new }
         log.info("settings read again")
+        if new.dns != old.dns { log.notice("how names are split changes with the next start") }
         let edges = Set([new.tailnet, new.vpn])
         if edges != [old.tailnet, old.vpn] { course.told = nil }
         session.leave(edges: [old.tailnet, old.vpn].filter { !edges.contains($0) })

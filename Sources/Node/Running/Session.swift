@@ -86,6 +86,9 @@ final class Session: Sendable {
     /// The edges as they were last met.
     var edges: Edges { standing.withLock { $0.edges } }
 
+    /// Whether both edges have once been met.
+    var hasForwarded: Bool { standing.withLock { $0.hasForwarded } }
+
     /// Networks that are left to the host's routing.
     var local: [IPPrefix] { standing.withLock { $0.local } }
 

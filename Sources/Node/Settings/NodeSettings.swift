@@ -12,6 +12,7 @@ package struct NodeSettings: Sendable, Equatable {
     package var bindingPorts = PortRange(first: 16_384, last: 32_767)
     package var local: [IPPrefix] = []
     package var tailscaledSocket = "/var/run/tailscale/tailscaled.sock"
+    package var dns = DNSSettings()
     package var controlSocket = "/run/forwarder/control.sock"
     package var log = Logger.Level.info
 

@@ -25,6 +25,22 @@ extension Setting {
             "tailscaled_socket", \.tailscaledSocket,
             meaning: "tailscaled's Unix socket, which tells networks to keep as `local` does",
             example: "/var/run/tailscale/tailscaled.sock", parse: socketPath),
+        Setting(
+            "dns", \.dns.mode, meaning: "whether names are split between uplink and VPN: on or off", example: "on",
+            parse: choice),
+        Setting(
+            "dns_listen", \.dns.listen, meaning: "where the node's own processes ask: an address of loopback, port 53",
+            example: "127.0.0.51:53", parse: resolverEndpoint),
+        Setting(
+            "dns_direct", \.dns.direct, meaning: "resolver that is asked for Tailscale's names, over the uplink",
+            example: "9.9.9.9", parse: resolverAddress),
+        Setting(
+            "dns_vpn", \.dns.vpn, meaning: "resolver that is asked for all other names, over the VPN",
+            example: "10.64.0.1", byDefault: "what /etc/resolv.conf names", parse: resolverAddress),
+        Setting(
+            "dns_direct_names", \.dns.directNames,
+            meaning: "names that are asked over the uplink, too, with all below them, separated by commas",
+            example: "login.example.org,vpn.example.net", byDefault: "none", parse: domainNames),
         controlSocket,
         Setting(
             "log", \.log, meaning: "least level logged: trace, debug, info, notice, warning or error",

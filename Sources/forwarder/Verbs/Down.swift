@@ -17,8 +17,9 @@ struct Down: ParsableCommand {
 extension DownReport: Answer {
     var text: String {
         let stopped = self.stopped.map { ["stopped the node, process \($0)"] } ?? []
+        let gaveBack = resolvConf.map { ["gave back \($0)"] } ?? []
         let lines =
-            stopped + removed.map { "removed \($0.program) from \($0.interface)" }
+            stopped + gaveBack + removed.map { "removed \($0.program) from \($0.interface)" }
             + rules.map { "removed \($0)" }
         return (lines.isEmpty ? ["nothing of forwarder's was there"] : lines).joined(separator: "\n") + "\n"
     }

@@ -15,34 +15,43 @@ struct Status: ParsableCommand {
     }
 }
 
+extension StatusReport.DNS {
+    fileprivate var sentence: String {
+        guard isTakenOver else { return because ?? "resolv.conf was rewritten this moment" }
+        return "\(listen) asks \(direct) over the uplink (\(counts.direct.answered) answered), "
+            + "\(vpn) over the VPN (\(counts.vpn.answered))"
+    }
+}
+
 extension StatusReport: Answer {
     var text: String {
         let present = [("tailnet", edges.tailnet), ("vpn", edges.vpn), ("uplink", edges.uplink)]
             .map { role, edge in edge.map { "\(role) \($0.name) (\($0.kind.rawValue))" } ?? "no \(role)" }
         let exits = [exitAddresses.v4, exitAddresses.v6].compactMap(\.self)
         let ports = ports.map { [$0.inside, $0.outside].map { "\($0.name) (offloads \($0.offloads.rawValue))" } }
-        let facts = textTable([
-            ["state", state.rawValue + (waitingFor.map { " for " + $0.joined(separator: ", ") } ?? "")],
-            ["up", durationText(seconds: Int(Date.now.timeIntervalSince(startedAt)))],
-            ["node", "version \(version), process \(pid)"],
-            ["io", "\(io.rawValue): \(ioReason)"],
-            ["edges", present.joined(separator: ", ")],
-            ["ports", ports?.joined(separator: ", ") ?? "none"],
-            ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
-            ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
+        let control =
+            controlPlaneMarking == .ebpf
+            ? "marked by eBPF at tailscaled's cgroup" : "by tailscaled's own mark (why: forwarder doctor)"
+        let facts = textTable(
             [
-                "control",
-                controlPlaneMarking == .ebpf
-                    ? "marked by eBPF at tailscaled's cgroup" : "by tailscaled's own mark (why: forwarder doctor)",
-            ],
-            ["flows", "\(flows.live) of \(flows.capacity) live"],
-            [
-                "",
-                "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
-                    + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
-            ],
-            ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
-        ])
+                ["state", state.rawValue + (waitingFor.map { " for " + $0.joined(separator: ", ") } ?? "")],
+                ["up", durationText(seconds: Int(Date.now.timeIntervalSince(startedAt)))],
+                ["node", "version \(version), process \(pid)"],
+                ["io", "\(io.rawValue): \(ioReason)"],
+                ["edges", present.joined(separator: ", ")],
+                ["ports", ports?.joined(separator: ", ") ?? "none"],
+                ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
+                ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
+                ["control", control],
+            ] + (dns.map { [["names", $0.sentence]] } ?? []) + [
+                ["flows", "\(flows.live) of \(flows.capacity) live"],
+                [
+                    "",
+                    "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
+                        + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
+                ],
+                ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
+            ])
         var ways = [("egress", forwarded.egress), ("ingress", forwarded.ingress)]
         if forwarded.hairpin.packets > 0 { ways.append(("hairpin", forwarded.hairpin)) }
         let traffic = textTable(

@@ -1,0 +1,33 @@
+import SplitDNS
+
+extension Probe {
+    static let dns = Probe("dns", "Are names split between the uplink and the VPN, or can they be?", worst: .error) {
+        surroundings in
+        let settings = surroundings.settings.dns
+        let file = NameService.file
+        if let dns = surroundings.status?.dns { return judge(dns, remedy: NameService.remedy(settings)) }
+        let isLeft = ((try? file.read()) ?? nil).map { ResolvConf($0).isOurs } ?? false
+        if !surroundings.isNodeThere, isLeft, settings.mode == .off {
+            return .warning(
+                "\(file.path) asks a stub resolver that a node has left, and nobody answers",
+                remedy: nextCommand("down", controlSocket: surroundings.settings.controlSocket))
+        }
+        guard settings.mode == .on else { return .ok("off: every process asks the resolvers that it finds") }
+        guard !surroundings.isNodeThere else {
+            return .notAsked("a node runs that does not tell", remedy: "forwarder status")
+        }
+        if let refusal = NameService.obstacle(settings) { return .error(refusal) }
+        guard file.isWritable else {
+            return .warning(
+                "\(file.path) cannot be written, so nobody would come to ask us", remedy: NameService.remedy(settings))
+        }
+        return .ok("\(settings.listen) is free, and \(file.path) can be taken over")
+    }
+
+    static func judge(_ dns: StatusReport.DNS, remedy: String) -> Finding {
+        guard dns.isTakenOver else {
+            return .warning(dns.because ?? "somebody else has rewritten resolv.conf this moment", remedy: remedy)
+        }
+        return .ok("Tailscale's names are asked of \(dns.direct) over the uplink, others of \(dns.vpn) over the VPN")
+    }
+}

@@ -1,0 +1,54 @@
+package import PacketParse
+
+/// The two resolvers, neither of which ever stands in for the other.
+package enum Side: String, CaseIterable, Codable, Sendable { case direct, vpn }
+
+/// A resolver, and the only way to it.
+package struct Resolver: Equatable, Sendable {
+    package let address: IPAddress
+    package let port: Int
+    /// The interface that its sockets are bound to: what goes there goes nowhere else, whatever the routing says. Nil while
+    /// it is not there: then the resolver is unreachable.
+    package var interface: Int32?
+    /// Set on its sockets before anything else; 0 is none.
+    package let mark: UInt32
+
+    /// The stub's own, in the octet of the mark that is ours. It selects the uplink's table, and the guard lets it pass.
+    package static let directMark: UInt32 = 0x0200_0000
+
+    package init(_ address: IPAddress, port: Int = 53, interface: Int32? = nil, mark: UInt32 = 0) {
+        self.address = address
+        self.port = port
+        self.interface = interface
+        self.mark = mark
+    }
+}
+
+/// How often what happened to queries, by side. No name is among it.
+package struct Counts: Codable, Equatable, Sendable {
+    package struct OfSide: Codable, Equatable, Sendable {
+        /// Queries sent, second tries not counted.
+        package var relayed: UInt64 = 0
+        package var answered: UInt64 = 0
+        /// Neither of two tries was answered.
+        package var timedOut: UInt64 = 0
+        /// Not sent, or sent and refused on the way: no interface, no route, nobody there.
+        package var unreachable: UInt64 = 0
+        /// Messages that came from the resolver's address and answer something else.
+        package var mismatched: UInt64 = 0
+    }
+
+    package var direct = OfSide()
+    package var vpn = OfSide()
+    /// Messages that are no question.
+    package var malformed: UInt64 = 0
+    /// Queries and connections beyond what is held at a time.
+    package var refused: UInt64 = 0
+
+    package init() {}
+
+    subscript(side: Side) -> OfSide {
+        get { side == .direct ? direct : vpn }
+        set { if side == .direct { direct = newValue } else { vpn = newValue } }
+    }
+}
