@@ -33,7 +33,8 @@ package struct GluetunRules: Sendable {
         self.filter = filter
         try layRules()
         try routeIntoTunnel()
-        try layFirewall(postRules: postRules)
+        try layFirewall()
+        try obey(postRules)
     }
 
     package func takeAway() throws(LabFailure) {
@@ -111,7 +112,7 @@ package struct GluetunRules: Sendable {
 
     // MARK: The firewall
 
-    private func layFirewall(postRules: String) throws(LabFailure) {
+    private func layFirewall() throws(LabFailure) {
         for family in families {
             guard let program = filter.iptables(family) else { continue }
             let own = of(house.addresses, family)
@@ -136,7 +137,6 @@ package struct GluetunRules: Sendable {
                 \(multicast)
                 COMMIT
                 """, by: program)
-            try follow(postRules, family, program)
             let to = house.endpoint
             let encapsulation = "-A OUTPUT -d \(to.address) -o eth0 -p udp -m udp --dport \(to.port) -j ACCEPT\n"
             try host.restore(
@@ -148,14 +148,13 @@ package struct GluetunRules: Sendable {
         }
     }
 
-    /// Each line that begins with the name of a program of that family; everything else is passed over, as Gluetun does.
-    private func follow(_ postRules: String, _ family: String, _ program: String) throws(LabFailure) {
-        let names =
-            family == "-4"
-            ? ["iptables", "iptables-nft", "iptables-legacy"] : ["ip6tables", "ip6tables-nft", "ip6tables-legacy"]
+    /// What the person wrote for it, line by line. What does not begin with iptables is passed over, as Gluetun does.
+    package func obey(_ postRules: String) throws(LabFailure) {
         for line in postRules.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
-            guard let name = words.first, names.contains(name) else { continue }
+            guard let name = words.first, let family = ["iptables": "-4", "ip6tables": "-6"][name],
+                let program = filter.iptables(family)
+            else { continue }
             try host.run([program] + words.dropFirst())
         }
     }

@@ -30,8 +30,9 @@ extension WireGuardLab {
     package var house: GluetunRules.House {
         .init(
             addresses: homeAddress,
-            networks: .init(
-                v4: ["192.0.2.0/30", Self.neighbourNetwork.v4], v6: ["2001:db8:2::/64", "fe80::/64"]),
+            networks: (
+                v4: ["192.0.2.0/30", Self.neighbourNetwork.v4], v6: ["2001:db8:2::/64", "fe80::/64"]
+            ),
             gateways: .init(v4: "192.0.2.1", v6: "2001:db8:2::1"), endpoint: ("198.51.100.1", 51820))
     }
 
