@@ -14,10 +14,9 @@ package struct Deployment {
             (gluetun, tailscale) = try lab.layForeignRules(tailscale: .iptablesOverNFT, postRules: postRules)
         } else {
             // The edges of this lab need no uplink, Gluetun's rules name one.
+            try lab.node.cable("eth0", to: lab.internet, "uplink0")
             try lab.node.ip(
                 """
-                link add eth0 type dummy
-                link set eth0 up
                 addr add 192.0.2.2/30 dev eth0
                 addr add 2001:db8:2::2/64 dev eth0
                 """)

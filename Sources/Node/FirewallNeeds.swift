@@ -14,7 +14,7 @@ package struct FirewallNeeds: Sendable {
     /// The mark, its mask, and who bears it: what leaves by the uplink and not by the VPN.
     static let marks: [(mark: UInt32, mask: UInt32, bearer: String)] = [
         (0x80000, 0xff0000, "tailscaled's own packets"),
-        (0x1_000000, 0xff_000000, "the control plane that forwarder marks"),
+        (0x1_000000, 0xff_000000, "packets of the control plane that forwarder marks"),
         (0x2_000000, 0xff_000000, "forwarder's questions for Tailscale's names"),
     ]
 
