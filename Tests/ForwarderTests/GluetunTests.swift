@@ -187,8 +187,12 @@ import Testing
         #expect(ill.severity == .warning && ill.evidence.contains("mark 0x80000"), "\(ill)")
         let remedy = try #require(ill.remedy)
         let command = remedy.suffix("forwarder print gluetun-rules".count)
-        let printed = try Binary.run(command.split(separator: " ").dropFirst().map(String.init))
-        try gluetun.obey(printed.out)
+        let printed = try Binary.run(command.split(separator: " ").dropFirst().map(String.init)).out
+        try gluetun.obey(printed.split(separator: "\n").filter { $0.contains(" OUTPUT ") }.joined(separator: "\n"))
+        let half = try #require(try firewall())
+        #expect(half.severity == .note && half.evidence.contains("names tailscale0 nowhere"), "\(half)")
+        #expect(half.remedy == remedy)
+        try gluetun.obey(printed)
         let well = try #require(try firewall())
         #expect(well.severity == .ok, "\(well)")
     }

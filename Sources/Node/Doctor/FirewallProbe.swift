@@ -1,6 +1,10 @@
 import LinuxNetwork
 import LinuxSystem
 
+private let remedy =
+    "mount what this prints as Gluetun's /iptables/post-rules.txt and restart it, "
+    + "or run it line by line: forwarder print gluetun-rules"
+
 extension Probe {
     static let firewall = Probe(
         "firewall", "Does a firewall refuse what leaves by the uplink, or does one see exit traffic?", worst: .warning
@@ -14,9 +18,17 @@ extension Probe {
                     return .warning(
                         "a firewall here refuses \(mark.bearer) on \(uplink.name) (\(family), mark "
                             + "0x\(String(mark.mark, radix: 16)))",
-                        remedy: "mount what this prints as Gluetun's /iptables/post-rules.txt and restart it, "
-                            + "or run it line by line: forwarder print gluetun-rules")
+                        remedy: remedy)
                 }
+            }
+        }
+        if let tailnet = surroundings.edges.tailnet?.name {
+            for chain in chains where chain.refusesInput {
+                if try chain.isInterfaceNamed(tailnet) { continue }
+                return .note(
+                    "the nftables chain \(chain.table) \(chain.name) drops what it does not know, and its table names "
+                        + "\(tailnet) nowhere: clients may not reach the node itself",
+                    remedy: remedy)
             }
         }
         return judge(
