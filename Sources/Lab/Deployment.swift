@@ -25,7 +25,9 @@ package struct Deployment {
                 networks: (v4: ["192.0.2.0/30"], v6: ["2001:db8:2::/64"]),
                 gateways: .init(v4: "192.0.2.1", v6: "2001:db8:2::1"), endpoint: ("198.51.100.1", 51820),
                 nextHops: .init(v4: "10.64.0.1", v6: "fd00:64::1"))
-            gluetun = try GluetunRules(on: lab.node, house, postRules: postRules)
+            // Neither set of rules lets an Ethernet edge find its neighbours, where a real one has none to find.
+            let neighbours = ["INPUT", "OUTPUT"].map { "\nip6tables -A \($0) -p icmpv6 -j ACCEPT" }.joined()
+            gluetun = try GluetunRules(on: lab.node, house, postRules: postRules + neighbours)
             tailscale = try TailscaleRules(
                 on: lab.node, lab.nodeAddress, peer: lab.clientAddress, in: .iptablesOverNFT)
         }

@@ -28,7 +28,8 @@ import Testing
         try lab.node.set("net/ipv6/conf/all/forwarding", to: "1")
     }
 
-    /// Sends tailscaled's own packets, by their mark, out of the uplink; the node does not yet.
+    /// Sends tailscaled's own packets, by their mark, out of the uplink; the node does not yet. Before any has left by
+    /// the VPN: wireguard-go would keep the VPN's source address for what then leaves by the uplink.
     private func leadControlPlaneOut() throws {
         for (family, gateway) in [("-4", "192.0.2.1"), ("-6", "2001:db8:2::1")] {
             try lab.node.run(["ip", family, "route", "add", "default", "via", gateway, "dev", "eth0", "table", "51"])
@@ -53,9 +54,9 @@ import Testing
             (.iptablesOverNFT, .nftables), (.legacy, .iptablesOverNFT),
         ])
     func exitTraffic(gluetun: PacketFilter, tailscale: PacketFilter) throws {
+        try leadControlPlaneOut()
         _ = try lab.layForeignRules(
             gluetun: gluetun, tailscale: tailscale, postRules: Self.postRules().joined(separator: "\n"))
-        try leadControlPlaneOut()
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab, Self.keepLocal)
         let uplink = try Observer(on: lab.isp, interface: "node0")
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
@@ -88,8 +89,8 @@ import Testing
 
     @Test("a VPN that connects anew is followed: flows live on, and meanwhile nothing leaves")
     func reconnect() throws {
-        let (gluetun, _) = try lab.layForeignRules(postRules: Self.postRules().joined(separator: "\n"))
         try leadControlPlaneOut()
+        let (gluetun, _) = try lab.layForeignRules(postRules: Self.postRules().joined(separator: "\n"))
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
         let held = try EchoClient(on: lab.client, to: lab.internetAddress.v4).converse()
@@ -111,8 +112,8 @@ import Testing
 
     @Test("a ruleset that is flushed changes nothing, with a node and without")
     func flush() throws {
-        let (gluetun, _) = try lab.layForeignRules(postRules: Self.postRules().joined(separator: "\n"))
         try leadControlPlaneOut()
+        let (gluetun, _) = try lab.layForeignRules(postRules: Self.postRules().joined(separator: "\n"))
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab)
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
         let held = try EchoClient(on: lab.client, to: lab.internetAddress.v4).converse()
