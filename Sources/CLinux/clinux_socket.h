@@ -158,3 +158,23 @@ static inline int clinux_socket_missed(int fd) {
     if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &length) < 0) return -errno;
     return (int)statistics.tp_drops;
 }
+
+/*
+ * Sends an empty datagram by an interface, with a mark, that the next router discards: it may live for one hop. A firewall
+ * that refuses what the host sends answers with EPERM, as does the kernel to a process without CAP_NET_ADMIN.
+ */
+static inline int clinux_socket_try(const char *interface, uint32_t mark, const char *address, uint16_t port) {
+    struct sockaddr_storage endpoint;
+    socklen_t length = clinux_endpoint_parse(address, port, &endpoint);
+    if (length == 0) return -EINVAL;
+    int fd = socket(endpoint.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), hops = 1;
+    if (fd < 0) return -errno;
+    int level = endpoint.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+    int option = endpoint.ss_family == AF_INET ? IP_TTL : IPV6_UNICAST_HOPS;
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0
+        || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) < 0
+        || setsockopt(fd, level, option, &hops, sizeof hops) < 0
+        || sendto(fd, "", 0, 0, (struct sockaddr *)&endpoint, length) < 0)
+        return clinux_socket_close_with(fd, errno);
+    return close(fd);
+}

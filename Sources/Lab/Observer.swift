@@ -90,7 +90,8 @@ extension Sighting {
     /// Neighbour discovery (RFC 4861), multicast listeners and whatever else cannot leave its link.
     fileprivate var isHousekeeping: Bool {
         let isNeighbourDiscovery = transport == UInt8(IPPROTO_ICMPV6) && (133...137).contains(controlType ?? 0)
-        return isNeighbourDiscovery || source.hasPrefix("fe80:") || destination.hasPrefix("ff02:")
+        return isNeighbourDiscovery || source.hasPrefix("fe80:")
+            || ["ff02:", "224.0.0."].contains(where: destination.hasPrefix)
     }
 
     /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let

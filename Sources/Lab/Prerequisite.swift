@@ -15,6 +15,7 @@ package enum Prerequisite: Sendable, Equatable {
 
     private static let programs = [
         (program: "ip", package: "iproute2"), (program: "nft", package: "nftables"),
+        (program: "iptables-nft", package: "iptables"),
         (program: "wireguard-go", package: "wireguard-go"), (program: "wg", package: "wireguard-tools"),
         (program: "iperf3", package: "iperf3"), (program: "ping", package: "iputils-ping"),
         (program: "openssl", package: "openssl"), (program: "traceroute", package: "traceroute"),

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Both edges are real WireGuard tunnels; an internet service provider carries them and can watch.
 ///
 ///     client ============= tailscale0 node tun0 ============= wg0 server
@@ -29,7 +31,10 @@ package final class WireGuardLab: Lab {
     /// Where the client's tunnel comes from.
     package let clientUnderlay = "192.0.2.6"
 
+    /// The far end of each tunnel, and the node's on the tailnet.
     private let tunnels: [WireGuard]
+    private let vpnKeys: (near: WireGuard.Keys, far: WireGuard.Keys)
+    private let vpnTunnel = Mutex<WireGuard?>(nil)
 
     package init() throws(LabFailure) {
         client = try LabHost(named: "client")
@@ -38,7 +43,9 @@ package final class WireGuardLab: Lab {
         isp = try LabHost(named: "isp")
         server = try LabHost(named: "server")
         try Self.layCables(client, node, server, internet, to: isp)
-        tunnels = try Self.digTunnels(client, node, server)
+        vpnKeys = (near: try WireGuard.Keys(on: node), far: try WireGuard.Keys(on: server))
+        tunnels = try Self.digTunnels(client, node, server, vpnKeys)
+        try digVPNTunnel()
         // The tunnel's own packets must not be routed into the tunnel.
         try client.ip(
             """
@@ -91,18 +98,15 @@ package final class WireGuardLab: Lab {
     }
 
     private static func digTunnels(
-        _ client: LabHost, _ node: LabHost, _ server: LabHost
+        _ client: LabHost, _ node: LabHost, _ server: LabHost, _ vpn: (near: WireGuard.Keys, far: WireGuard.Keys)
     ) throws(LabFailure) -> [WireGuard] {
         let clientKeys = try WireGuard.Keys(on: client)
         let nodeKeys = try WireGuard.Keys(on: node)
-        let nodeVPNKeys = try WireGuard.Keys(on: node)
-        let serverKeys = try WireGuard.Keys(on: server)
-        let everything = ["0.0.0.0/0", "::/0"]
         return [
             try WireGuard(
                 "tailscale0", on: client, keys: clientKeys, port: 41641, mtu: 1280,
                 addresses: ["100.64.0.2/10", "fd7a:115c:a1e0::2/48"],
-                peer: .init(publicKey: nodeKeys.public, allowed: everything, endpoint: "192.0.2.2:41641")),
+                peer: .init(publicKey: nodeKeys.public, allowed: ["0.0.0.0/0", "::/0"], endpoint: "192.0.2.2:41641")),
             try WireGuard(
                 "tailscale0", on: node, keys: nodeKeys, port: 41641, mtu: 1280,
                 addresses: ["100.64.0.1/10", "fd7a:115c:a1e0::1/48"],
@@ -110,17 +114,29 @@ package final class WireGuardLab: Lab {
                     publicKey: clientKeys.public, allowed: ["100.64.0.2/32", "fd7a:115c:a1e0::2/128"],
                     endpoint: "192.0.2.6:41641")),
             try WireGuard(
-                "tun0", on: node, keys: nodeVPNKeys, port: 51821, mtu: 1420,
-                addresses: ["10.64.0.2/24", "fd00:64::2/64"],
-                peer: .init(publicKey: serverKeys.public, allowed: everything, endpoint: "198.51.100.1:51820")),
-            try WireGuard(
-                "wg0", on: server, keys: serverKeys, port: 51820, mtu: 1420,
+                "wg0", on: server, keys: vpn.far, port: 51820, mtu: 1420,
                 addresses: ["10.64.0.1/24", "fd00:64::1/64"],
                 peer: .init(
-                    publicKey: nodeVPNKeys.public, allowed: ["10.64.0.2/32", "fd00:64::2/128"],
+                    publicKey: vpn.near.public, allowed: ["10.64.0.2/32", "fd00:64::2/128"],
                     endpoint: "192.0.2.2:51821")),
         ]
     }
+
+    /// Digs the node's end of the VPN's tunnel; one that was there must be gone.
+    ///
+    /// - Parameter mark: what the tunnel's own packets bear, if anything.
+    package func digVPNTunnel(mark: Int? = nil) throws(LabFailure) {
+        let tunnel = try WireGuard(
+            "tun0", on: node, keys: vpnKeys.near, port: 51821, mtu: 1420,
+            addresses: ["\(exitAddress.v4)/24", "\(exitAddress.v6)/64"],
+            peer: .init(
+                publicKey: vpnKeys.far.public, allowed: ["0.0.0.0/0", "::/0"], endpoint: "198.51.100.1:51820"))
+        if let mark { try node.run(["wg", "set", "tun0", "fwmark", "\(mark)"]) }
+        vpnTunnel.withLock { $0 = tunnel }
+    }
+
+    /// Ends it; the interface goes with it.
+    package func cutVPNTunnel() { vpnTunnel.withLock { $0 = nil } }
 
     package func enableKernelRouting() throws(LabFailure) {
         for (version, destination) in routes {

@@ -7,8 +7,12 @@ internal import SystemPackage
 package struct NetfilterChain: Hashable, Sendable {
     package let table: String
     package let name: String
+    /// Of its table (`NFPROTO_INET`, `NFPROTO_IPV4` and others): two may have one name.
+    let family: UInt8
     /// At the egress of interfaces. From Linux 5.16; what a program redirects at an ingress does not meet it.
     package let isEgress: Bool
+    /// For packets to the host itself, and what none of its rules decides about is dropped.
+    package let refusesInput: Bool
     /// The interfaces that the chain is bound to; only chains of the family `netdev` are.
     package let interfaces: [String]
 
@@ -23,6 +27,12 @@ package struct NetfilterChain: Hashable, Sendable {
         else { return nil }
         self.table = table
         self.name = name
+        family = header.nfgen_family
+        let policy = attributes.integer(Int(NFTA_CHAIN_POLICY.rawValue), UInt32.self)
+        refusesInput =
+            [NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6].contains(Int(family))
+            && UInt32(bigEndian: number) == UInt32(NF_INET_LOCAL_IN.rawValue)
+            && policy.map(UInt32.init(bigEndian:)) == UInt32(NF_DROP)
         isEgress =
             UInt32(header.nfgen_family) == UInt32(NFPROTO_NETDEV)
             && UInt32(bigEndian: number) == UInt32(NF_NETDEV_EGRESS.rawValue)
@@ -43,6 +53,23 @@ package struct NetfilterChain: Hashable, Sendable {
         } catch {
             guard [EPROTONOSUPPORT, EOPNOTSUPP, EINVAL].contains(error.errno.rawValue) else { throw error }
             return []
+        }
+    }
+
+    /// Whether a rule of its table, in whichever of its chains, names the interface; what it says of it is not read.
+    package func isInterfaceNamed(_ interface: String) throws(KernelError) -> Bool {
+        let socket = try NetlinkSocket(.netfilter)
+        var header = nfgenmsg()
+        header.nfgen_family = family
+        let rules = try socket.exchange(
+            NetlinkRequest(
+                "NFT_MSG_GETRULE", Int(cnetlink_nftables_message(CInt(NFT_MSG_GETRULE.rawValue))), "rules",
+                flags: NLM_F_DUMP, header))
+        let name = Array(interface.utf8) + [0]
+        return rules.contains { reply in
+            let attributes = reply.attributes(after: nfgenmsg.self)
+            return attributes.text(Int(NFTA_RULE_TABLE.rawValue)) == table
+                && attributes.octets(Int(NFTA_RULE_EXPRESSIONS.rawValue))?.firstRange(of: name) != nil
         }
     }
 }

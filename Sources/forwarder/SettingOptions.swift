@@ -28,6 +28,12 @@ enum EndingANode: SettingChoice {
     static var told: [Setting] { [.controlSocket] }
 }
 
+/// Takes the flags that a node is started with, whole, and tells of those that rules for a firewall name.
+enum NamingEdges: SettingChoice {
+    static var settings: [Setting] { Setting.catalogue }
+    static var told: [Setting] { Setting.catalogue.filter { ["tailnet", "local"].contains($0.key) } }
+}
+
 /// Settings from the command line, the environment and the file that `--config` names.
 struct SettingOptions<Choice: SettingChoice>: ParsableArguments {
     @OptionGroup(title: "Settings")

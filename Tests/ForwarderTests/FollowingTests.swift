@@ -114,7 +114,7 @@ import Testing
         let before = try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"])
         let plan = try forwarder.ask(["run", "--dry-run", "--local", "192.168.7.0/24"])
         let lines = plan.split(separator: "\n").map(String.init)
-        #expect(lines.count == 9 && lines.allSatisfy { $0.hasPrefix("to do") }, "\(plan)")
+        #expect(lines.count == 11 && lines.allSatisfy { $0.hasPrefix("to do") }, "\(plan)")
         #expect(lines.first?.contains("iif tailscale0 unreachable") == true)
         #expect(plan.contains("to 192.168.7.0/24 iif tailscale0 lookup main"))
         #expect(try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"]) == before)

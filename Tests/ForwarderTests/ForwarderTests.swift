@@ -46,7 +46,8 @@ struct ForwarderTests {
             (["run", "a", "b"], "no arguments \"a\", \"b\" are expected", "forwarder run --help"),
             (["print"], "<subject> is missing", "forwarder print --help"),
             (
-                ["print", "x"], "\"x\" is no value of <subject>, which takes settings, probes or seccomp",
+                ["print", "x"],
+                "\"x\" is no value of <subject>, which takes settings, probes, seccomp or gluetun-rules",
                 "forwarder print --help"
             ),
             (["status", "--json=1"], "--json takes no value, and \"1\" is given", "forwarder status --help"),

@@ -1,12 +1,38 @@
 import LinuxNetwork
 import LinuxSystem
 
+private let remedy =
+    "mount what this prints as Gluetun's /iptables/post-rules.txt and restart it, "
+    + "or run it line by line: forwarder print gluetun-rules"
+
 extension Probe {
     static let firewall = Probe(
-        "firewall", "Does a firewall see exit traffic, though it passes by the host's IP stack?", worst: .note
+        "firewall", "Does a firewall refuse what leaves by the uplink, or does one see exit traffic?", worst: .warning
     ) { surroundings throws(KernelError) in
-        judge(
-            try NetfilterChain.all(), legacyTables: kernelText("/proc/net/ip_tables_names"),
+        let chains = try NetfilterChain.all()
+        if let uplink = surroundings.edges.uplink, surroundings.capabilities.contains(.netAdmin) {
+            // Nobody's addresses: kept for documentation (RFC 5737, RFC 3849).
+            for (family, address) in [("IPv4", "203.0.113.1"), ("IPv6", "2001:db8::1")] {
+                for mark in FirewallNeeds.marks
+                where try FirewallTrial.isRefused(by: uplink.name, mark: mark.mark, to: address) {
+                    return .warning(
+                        "a firewall here refuses \(mark.bearer) on \(uplink.name) (\(family), mark "
+                            + "0x\(String(mark.mark, radix: 16)))",
+                        remedy: remedy)
+                }
+            }
+        }
+        if let tailnet = surroundings.edges.tailnet?.name {
+            for chain in chains where chain.refusesInput {
+                if try chain.isInterfaceNamed(tailnet) { continue }
+                return .note(
+                    "the nftables chain \(chain.table) \(chain.name) drops what it does not know, and its table names "
+                        + "\(tailnet) nowhere: clients may not reach the node itself",
+                    remedy: remedy)
+            }
+        }
+        return judge(
+            chains, legacyTables: kernelText("/proc/net/ip_tables_names"),
             edges: [surroundings.edges.tailnet, surroundings.edges.vpn].compactMap { $0?.name })
     }
 

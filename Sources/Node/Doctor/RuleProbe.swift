@@ -117,9 +117,6 @@ extension Rule {
         } ?? true
     }
 
-    /// From which Tailscale gives addresses to clients.
-    private static let tailnets = ["100.64.0.0/10", "fd7a:115c:a1e0::/48"].compactMap { IPPrefix($0) }
-
     /// Which adds it.
     fileprivate var command: String {
         "\(family.command) rule add iif \(incoming ?? "") preference \(preference) protocol \(origin) unreachable"

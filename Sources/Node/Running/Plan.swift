@@ -36,7 +36,7 @@ struct Plan: Sendable {
         let ports = Side.allCases.flatMap { side in
             [Step.program(side == .inside ? .insidePortIngress : .outsidePortIngress, on: side.portName), .port(side)]
         }
-        steps = closed + open + ports
+        steps = closed + open + Rule.toTailnet.map(Step.rule) + ports
     }
 
     /// - Parameter steps: what else is to hold, once the edges are there.

@@ -21,6 +21,8 @@ struct Scenario: Sendable {
 enum Variant: String, Sendable {
     /// The kernel's routing and bare nftables masquerade: what the others are compared to.
     case kernel
+    /// The same with Tailscale's and Gluetun's rules in place, as people run it.
+    case kernelDeployed = "kernel_deployed"
     /// Ours, with this packet I/O.
     case uring, poll
 
@@ -41,6 +43,11 @@ enum Variant: String, Sendable {
             let value = try body(lab)
             try lab.disableKernelRouting()
             return Sample(value: value, processorSeconds: nil)
+        case .kernelDeployed:
+            let deployment = try Deployment(on: lab)
+            let sample = try Variant.kernel.forward(in: lab, body)
+            try deployment.takeAway()
+            return sample
         case .uring, .poll:
             let forwarder = try ForwarderProcess(on: lab, ["--io", rawValue])
             let before = try forwarder.processorSeconds()

@@ -9,7 +9,8 @@ extension Scenario {
 
     private static func tcp(_ name: String, _ lab: LabKind) -> Scenario {
         Scenario(
-            name: name, unit: "Gbit/s", better: .higher, lab: lab, variants: [.kernel, .uring, .poll]
+            name: name, unit: "Gbit/s", better: .higher, lab: lab,
+            variants: [.kernel, .kernelDeployed, .uring, .poll]
         ) { lab, variant, seconds throws(LabFailure) in
             try variant.forward(in: lab) { lab throws(LabFailure) in
                 try Throughput(seconds: seconds, client: lab.client, server: lab.internet, at: lab.internetAddress.v4)

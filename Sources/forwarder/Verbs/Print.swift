@@ -6,14 +6,20 @@ import Node
 struct Print: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print what forwarder knows about itself.")
 
-    enum Subject: String, CaseIterable, ExpressibleByArgument { case settings, probes, seccomp }
+    enum Subject: String, CaseIterable, ExpressibleByArgument {
+        case settings, probes, seccomp
+        case gluetunRules = "gluetun-rules"
+    }
 
     @Argument(
         help: """
-            What to print: settings, each with its names, default and an example; probes, what doctor asks; or seccomp, \
-            the profile for a container's security_opt: Docker's default and io_uring.
+            What to print: settings, each with its names, default and an example; probes, what doctor asks; seccomp, \
+            the profile for a container's security_opt: Docker's default and io_uring; or gluetun-rules, what Gluetun's \
+            firewall must be told, in its /iptables/post-rules.txt.
             """)
     var subject: Subject
+
+    @OptionGroup var options: SettingOptions<NamingEdges>
 
     @OptionGroup var answer: AnswerOptions
 
@@ -22,6 +28,7 @@ struct Print: ParsableCommand {
         case .settings: try Output.answer(SettingsReport(), in: answer.form)
         case .probes: try Output.answer(ProbesReport(), in: answer.form)
         case .seccomp: try Output.answer(SeccompReport(), in: answer.form)
+        case .gluetunRules: try Output.answer(GluetunRulesReport(options.settings()), in: answer.form)
         }
     }
 }

@@ -1,0 +1,47 @@
+import PacketParse
+
+/// What a firewall that drops what it does not know, as Gluetun's, must be told beside a node: in words of iptables.
+///
+/// Exit traffic needs nothing: it meets no firewall. The rest does, because a packet must pass every filter of the kernel:
+/// what Tailscale's chains accept in iptables' old tables, Gluetun's drop in nftables.
+package struct FirewallNeeds: Sendable {
+    package struct Need: Codable, Equatable, Sendable {
+        package let reason: String
+        /// Each a line for Gluetun's `/iptables/post-rules.txt`.
+        package let rules: [String]
+    }
+
+    /// The mark, its mask, and who bears it: what leaves by the uplink and not by the VPN.
+    static let marks: [(mark: UInt32, mask: UInt32, bearer: String)] = [
+        (0x80000, 0xff0000, "tailscaled's own packets"),
+        (0x1_000000, 0xff_000000, "packets of the control plane that forwarder marks"),
+        (0x2_000000, 0xff_000000, "forwarder's questions for Tailscale's names"),
+    ]
+
+    package let needs: [Need]
+
+    package init(_ settings: NodeSettings) {
+        let both = ["iptables", "ip6tables"]
+        let control = Self.marks.map { mark in
+            Need(
+                reason: "\(mark.bearer) leave by the uplink, where only the VPN's own do otherwise",
+                rules: both.map {
+                    "\($0) -A OUTPUT -m mark --mark 0x\(String(mark.mark, radix: 16))/0x\(String(mark.mask, radix: 16)) -j ACCEPT"
+                })
+        }
+        let node = Need(
+            reason: "clients reach the node itself, also where Tailscale's own accept stands in another filter",
+            rules: both.map { "\($0) -A INPUT -i \(settings.tailnet) -j ACCEPT" })
+        // No broader than the networks named: this drop also holds clients back while no node has been here yet.
+        let local = settings.local.map { prefix in
+            let program = prefix.address.family == .v4 ? "iptables" : "ip6tables"
+            return Need(
+                reason: "clients reach \(prefix), which is kept local, and are answered",
+                rules: [
+                    "\(program) -A FORWARD -i \(settings.tailnet) -d \(prefix) -j ACCEPT",
+                    "\(program) -A FORWARD -o \(settings.tailnet) -s \(prefix) -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+                ])
+        }
+        needs = control + [node] + local
+    }
+}
