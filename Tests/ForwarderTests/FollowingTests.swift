@@ -229,6 +229,23 @@ import Testing
         #expect(try !lab.passes())
     }
 
+    @Test("an edge that SIGHUP gives up and chooses again before another was there keeps its program")
+    func edgeChosenAgain() throws {
+        forwarder.stop()
+        try lab.node.run(["sh", "-c", "echo 'tailnet: tailscale0' > /run/forwarder.yaml"])
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--config", "/run/forwarder.yaml"])
+        let changes = try lab.node.start(["tc", "monitor"])
+        for (tailnet, sign) in [("ts9", #""waiting_for":["ts9"]"#), ("tailscale0", #""state":"forwarding""#)] {
+            try lab.node.run(["sh", "-c", "echo 'tailnet: \(tailnet)' > /run/forwarder.yaml"])
+            node.child.signal(SIGHUP)
+            try eventually { try node.ask(["status", "--json"]).contains(sign) }
+        }
+        #expect(try lab.passes())
+        #expect(!changes.standardOutput.contains("deleted filter"), "\(changes.standardOutput)")
+        try lab.node.run(["tc", "filter", "del", "dev", "tailscale0", "ingress"])
+        try eventually { changes.standardOutput.contains("deleted filter") }
+    }
+
     @Test("SIGHUP takes new settings, and bad ones leave the old")
     func hangUp() throws {
         forwarder.stop()

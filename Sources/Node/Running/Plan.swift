@@ -81,7 +81,9 @@ struct Plan: Sendable {
 
     /// Takes our programs from interfaces that older settings named and these steps do not.
     func giveBack(_ former: [String], _ host: borrowing Host) throws(KernelError) {
-        for name in former {
+        let edges = steps.compactMap { step in if case .program(_, let name) = step { name } else { nil } }
+        // One that was given up may have been chosen again before the ways opened.
+        for name in Set(former).subtracting(edges) {
             guard let link = try host.netlink.link(named: name) else { continue }
             for filter in try Attachment.all(on: link, host.netlink) { try host.netlink.detach(filter, from: link) }
             Attachment.removeEmptyHooks(of: link, host.netlink)
