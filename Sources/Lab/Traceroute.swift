@@ -6,8 +6,8 @@ extension LabHost {
     /// The core that runs it also takes the answers in, or it loses some by itself. For ICMP and TCP it has one raw socket.
     /// The kernel queues an ICMP error there and marks the socket a moment later. A traceroute (2.1.2) that fetches the
     /// error from another core in that moment is left with a mark for which nothing is queued: it asks for errors in a
-    /// circle until the probes have expired, and never reads what the end answered. On two busy cores about one run in a
-    /// thousand did so.
+    /// circle until the probes have expired, and never reads what the end answered. With none but the kernel on the way
+    /// (6.18) a mark was left by 54 of 30,000 errors that another core took in, and by none that the same core did.
     ///
     /// - Parameters:
     ///   - method: its options for the kind of probe.
