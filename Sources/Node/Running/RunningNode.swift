@@ -33,8 +33,11 @@ package final class RunningNode: Sendable {
     private let logger: Logger
     private let stopRequest: EventDescriptor
     private let nameService = Mutex<NameService?>(nil)
+    private let tunnel = TunnelWatch()
 
     var nameReport: StatusReport.DNS? { nameService.withLock { $0 }?.report }
+
+    var tunnelReport: StatusReport.VPN? { tunnel.report(settings) }
 
     var settings: NodeSettings { current.withLock { $0 } }
 
@@ -183,6 +186,7 @@ package final class RunningNode: Sendable {
             edges = try Edges(settings, host.netlink, formerly: course.uplinks)
             course.uplinks.formUnion(edges.uplinks.links.map(\.name))
             unfit = edges.unfit(settings) ?? edges.uplinks.lockOut(settings)
+            tunnel.follow(edges, settings, log)
             course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
             course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
             missing = edges.missing
@@ -290,7 +294,7 @@ package final class RunningNode: Sendable {
         _ names: NameService?, until nextLook: ContinuousClock.Instant
     ) -> Event {
         while true {
-            let left = ContinuousClock.now.duration(to: nextLook)
+            let left = ContinuousClock.now.duration(to: min(nextLook, tunnel.nextLook ?? nextLook))
             let ready = UnixSocket.wait(
                 [
                     (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
@@ -304,6 +308,7 @@ package final class RunningNode: Sendable {
             // What was announced may be none of ours. A watch that fails tells nothing: look.
             let isNews = ready[3] == 0 || ready[4] != 0 || ready[5] != 0 || (try? watch.drain()) != false
             if isNews || ContinuousClock.now >= nextLook { return .news }
+            if tunnel.look(settings, log, sent: { session.clientPackets }) { return .news }
         }
     }
 
