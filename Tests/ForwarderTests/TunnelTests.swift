@@ -31,7 +31,9 @@ import Testing
 
         // The server's end is gone, and nobody notices, for nobody sends.
         try lab.server.ip("link set wg0 down")
+        let used = try node.processorSeconds()
         usleep(7_000_000)
+        #expect(try node.processorSeconds() - used < 0.2, "seven looks, and no spin")
         let idle = try vpn(node)
         #expect(idle.state == .up && idle.since == sound.since, "\(idle)")
 

@@ -306,9 +306,9 @@ package final class RunningNode: Sendable {
             if ready[1] != 0 { return .stop }
             if ready[2] != 0 { return .loopEnded }
             // What was announced may be none of ours. A watch that fails tells nothing: look.
-            let isNews = ready[3] == 0 || ready[4] != 0 || ready[5] != 0 || (try? watch.drain()) != false
-            if isNews || ContinuousClock.now >= nextLook { return .news }
-            if tunnel.look(settings, log, sent: { session.clientPackets }) { return .news }
+            let isNews = ready[4] != 0 || ready[5] != 0 || (ready[3] != 0 && (try? watch.drain()) != false)
+            let isOtherTunnel = tunnel.look(settings, log, sent: { session.clientPackets })
+            if isNews || isOtherTunnel || ContinuousClock.now >= nextLook { return .news }
         }
     }
 
