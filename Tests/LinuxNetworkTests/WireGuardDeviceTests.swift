@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import LinuxSystem
+import Synchronization
 import Testing
 
 @testable import LinuxNetwork
@@ -177,6 +178,7 @@ struct WireGuardDeviceTests {
         #expect(listen(listener.raw, 0) == 0)
         let answer = answer
         let raw = listener.raw
+        let said = Mutex(0)
         let host = Thread {
             guard stranger != .isSilent, stranger != .acceptsNobody else { return }
             guard UnixSocket.wait([(raw, POLLIN)], milliseconds: 5_000)[0] != 0 else { return }
@@ -184,7 +186,9 @@ struct WireGuardDeviceTests {
             defer { close(connection) }
             func say(_ text: String) -> Bool {
                 let octets = Array(text.utf8)
-                return unsafe send(connection, octets, octets.count, CInt(MSG_NOSIGNAL)) > 0
+                let count = unsafe send(connection, octets, octets.count, CInt(MSG_NOSIGNAL))
+                said.withLock { $0 += max(0, count) }
+                return count > 0
             }
             switch stranger {
             case .answers:
@@ -209,6 +213,8 @@ struct WireGuardDeviceTests {
         #expect(begin.duration(to: .now) < .seconds(1))
         #expect((device != nil) == (stranger == .answers))
         if stranger == .answers { #expect(device?.mark == 51_820) }
+        // What it could say, what waited in the socket included: time alone would have let through far more.
+        #expect(said.withLock { $0 } < WireGuardSocket.limit * 4)
     }
 
     @Test("an interface that nobody makes tells nothing, at once")
