@@ -29,16 +29,6 @@ package struct GuardRules: Hashable, Sendable {
     package var vpnEndpoints: [Endpoint] = []
     package var services: [Service] = []
 
-    package struct Endpoint: Hashable, Sendable {
-        package let address: IPAddress
-        package let port: UInt16
-
-        package init(_ address: IPAddress, _ port: UInt16) {
-            self.address = address
-            self.port = port
-        }
-    }
-
     package init() {}
 }
 

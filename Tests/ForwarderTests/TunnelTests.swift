@@ -24,7 +24,7 @@ import Testing
         #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
         let sound = try vpn(node)
         #expect(sound.state == .up && sound.because == nil)
-        #expect(sound.wireguard == .process && sound.endpoints == ["198.51.100.1:51820"] && sound.fwmark == nil)
+        #expect(sound.wireguard == .process && sound.endpoints == ["198.51.100.1:51820"] && sound.fwmark == 51_820)
         // Told by the next look.
         try eventually { try vpn(node).lastHandshake.map { abs($0.timeIntervalSinceNow) < 60 } == true }
         try eventually { try (vpn(node).receivedBytes ?? 0) > 0 }
@@ -68,7 +68,7 @@ import Testing
         let down = try vpn(node)
         #expect(down.state == .down && down.wireguard == nil)
         #expect(down.endpoints == ["198.51.100.1:51820"], "the next one's first packets are to pass")
-        try lab.digVPNTunnel(mark: 51_820)
+        try lab.digVPNTunnel()
         try eventually { try vpn(node).state == .up }
         #expect(lines(node, with: "the VPN is down: there is no tun0") == 1)
         try lab.node.ip("link set tun0 down")
@@ -92,6 +92,33 @@ import Testing
         try lab.node.run(["sh", "-c", "echo 'vpn: tun0' > /run/forwarder.yaml"])
         node.child.signal(SIGHUP)
         try eventually { try vpn(node).fwmark == 7 }
+    }
+
+    @Test(
+        "the guard lets the tunnel's own packets pass by its mark or by its endpoint, as the interface tells them, and no others"
+    )
+    func encapsulation() throws {
+        let lab = try WireGuardLab()
+        func passes(_ arguments: String...) throws -> Bool {
+            let node = try ForwarderProcess(Binary.path.path, on: lab, ["--vpn-stale", "2s"] + arguments)
+            defer { node.stop() }
+            return try lab.client.ping(lab.internetAddress.v4, count: 30, upTo: 3) > 0
+        }
+        #expect(try passes())
+        try lab.node.run(["wg", "set", "tun0", "fwmark", "0"])
+        #expect(try passes(), "it tells of no mark, and is known by its endpoint")
+        #expect(try !passes("--vpn-endpoint", "198.51.100.1:51821"), "the control: it is neither marked nor goes there")
+        #expect(try passes("--vpn-endpoint", "198.51.100.1:51820"))
+        try lab.node.run(["wg", "set", "tun0", "fwmark", "7"])
+        #expect(try passes("--vpn-endpoint", "198.51.100.1:51821"))
+        #expect(try !passes("--vpn-endpoint", "198.51.100.1:51821", "--vpn-fwmark", "8"))
+
+        // Nobody announces another mark: the next look sees it.
+        let node = try ForwarderProcess(
+            Binary.path.path, on: lab, ["--vpn-stale", "2s", "--vpn-endpoint", "198.51.100.1:51821"])
+        try lab.node.run(["wg", "set", "tun0", "fwmark", "9"])
+        try eventually { try vpn(node).fwmark == 9 }
+        try eventually { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1 }
     }
 
     @Test("a tunnel that tells nothing is known by the usual mark, and judged by what clients send")

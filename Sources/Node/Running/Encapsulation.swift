@@ -16,4 +16,9 @@ package struct Encapsulation: Hashable, Sendable {
         marks = mark == 0 ? [] : [mark]
         endpoints = settings.endpoint.map { [$0] } ?? device?.peers.compactMap(\.endpoint) ?? []
     }
+
+    /// As it is told now.
+    init(_ settings: NodeSettings, _ edges: Edges) {
+        self.init(settings.tunnel, edges.vpn.flatMap(WireGuardDevice.read))
+    }
 }

@@ -190,7 +190,8 @@ package final class RunningNode: Sendable {
             course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
             course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
             missing = edges.missing
-            let ended = unfit == nil ? try session.follow(edges, settings, host) : 0
+            let encapsulation = tunnel.encapsulation(settings)
+            let ended = unfit == nil ? try session.follow(edges, settings, passing: encapsulation, host) : 0
             if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
             tell(session.controlPlane, &course)
