@@ -5,7 +5,7 @@ package struct Endpoint: Hashable, Sendable, LosslessStringConvertible {
     package let address: IPAddress
     package let port: UInt16
 
-    package init(address: IPAddress, port: UInt16) {
+    package init(_ address: IPAddress, _ port: UInt16) {
         self.address = address
         self.port = port
     }
@@ -23,7 +23,7 @@ package struct Endpoint: Hashable, Sendable, LosslessStringConvertible {
         guard let address = IPAddress(String(isBracketed ? host.dropFirst().dropLast() : host)),
             address.isV4 != isBracketed
         else { return nil }
-        self.init(address: address, port: port)
+        self.init(address, port)
     }
 
     package var description: String { address.isV4 ? "\(address):\(port)" : "[\(address)]:\(port)" }

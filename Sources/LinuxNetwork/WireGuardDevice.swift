@@ -132,6 +132,6 @@ extension Endpoint {
         guard isV6 || family == sa_family_t(AF_INET),
             let address = IPAddress(octets: Array(isV6 ? octets.dropFirst(8).prefix(16) : octets[4..<8]))
         else { return nil }
-        self.init(address: address, port: UInt16(octets[2]) << 8 | UInt16(octets[3]))
+        self.init(address, UInt16(octets[2]) << 8 | UInt16(octets[3]))
     }
 }

@@ -2,7 +2,7 @@ internal import CBPF
 import Glibc
 package import LinuxNetwork
 package import LinuxSystem
-package import PacketParse
+import PacketParse
 import Synchronization
 
 /// What the guard on the uplinks goes by (`bpf/guard.bpf.c`).

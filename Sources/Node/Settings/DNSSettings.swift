@@ -5,7 +5,7 @@ package import SplitDNS
 /// How names are split.
 package struct DNSSettings: Sendable, Equatable {
     package var mode = Switch.off
-    package var listen = Endpoint(address: IPAddress(v4: 0x7f00_0033), port: 53)
+    package var listen = Endpoint(IPAddress(v4: 0x7f00_0033), 53)
     package var direct = IPAddress(v4: 0x0909_0909)
     /// None: what `/etc/resolv.conf` names.
     package var vpn: IPAddress?
@@ -25,7 +25,7 @@ func resolverEndpoint(_ text: String) throws(Misfit) -> Endpoint {
     guard text[colon...] == ":53" else {
         throw Misfit(reason: "has another port than 53, and resolv.conf can name no other")
     }
-    return Endpoint(address: address, port: 53)
+    return Endpoint(address, 53)
 }
 
 func resolverAddress(_ text: String) throws(Misfit) -> IPAddress {
