@@ -151,6 +151,24 @@ import Testing
         withExtendedLifetime((ends, node, client)) {}
     }
 
+    @Test("an uplink without its guard is told, and a guard that only observes")
+    func uplinkGuard() throws {
+        try shell("ip route del default; ip -6 route del default")
+        try lab.layUplink("eth0", 1, metric: 100)
+        #expect(try doctor()["guard"]?.evidence == "a node will put it on eth0")
+        try shell("\(Binary.path.path) guard")
+        #expect(try doctor()["guard"]?.evidence == "it stands on eth0")
+        try shell("tc filter del dev eth0 egress")
+        try expect("guard", .warning, remedy: "forwarder guard") {
+            try shell("\(Binary.path.path) guard")
+            return nil
+        }
+        try expect("guard", .warning, remedy: "FORWARDER_GUARD=on", ["--guard", "observe"]) { ["--guard", "on"] }
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--guard", "observe"])
+        #expect(try doctor()["guard"]?.evidence.contains("has let pass") == true)
+        withExtendedLifetime(node) {}
+    }
+
     @Test("default routes that are missing, several, or without a next hop are told, and an uplink that is not there")
     func uplink() throws {
         try expect("uplink", .warning, remedy: "leave --uplink out", ["--uplink", "eth7"])
