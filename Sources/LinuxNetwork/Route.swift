@@ -123,16 +123,33 @@ package struct Route: Hashable, Sendable {
 extension Netlink {
     /// The routes of a family, of all tables, those that refuse among them; a multi-path route is one for each of its next
     /// hops.
-    package func routes(_ family: AddressFamily) throws(KernelError) -> [Route] {
+    package func routes(_ family: AddressFamily) throws(KernelError) -> [Route] { try routes(family) { _ in true } }
+
+    /// Those that somebody has made. A host may have a hundred thousand: the rest is passed over unread.
+    package func routes(_ family: AddressFamily, madeBy origin: UInt8) throws(KernelError) -> [Route] {
+        try routes(family) { $0.rtm_protocol == origin }
+    }
+
+    /// Those of the main table that lead everywhere, or to whom is reached without a next hop.
+    package func firstRoutes(_ family: AddressFamily) throws(KernelError) -> [Route] {
+        // IPv6 says of all that they may lie further away than the link.
+        let near = UInt8(RT_SCOPE_LINK.rawValue)
+        return try routes(family) { $0.rtm_dst_len == 0 || $0.rtm_scope == near || CInt($0.rtm_family) == AF_INET6 }
+            .filter { $0.table == Route.main && ($0.destination.length == 0 || $0.gateway == nil) }
+    }
+
+    private func routes(
+        _ family: AddressFamily, where isWanted: (rtmsg) -> Bool
+    ) throws(KernelError) -> [Route] {
         var header = rtmsg()
         header.rtm_family = UInt8(family.rawValue)
         return try socket.exchange(NetlinkRequest("RTM_GETROUTE", RTM_GETROUTE, "routes", flags: NLM_F_DUMP, header))
-            .flatMap(Route.all)
+            .filter { $0.header(rtmsg.self).map(isWanted) == true }.flatMap(Route.all)
     }
 
     /// The default route of the main table with the smallest metric; of several next hops the first.
     package func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
-        try routes(family).filter { $0.destination.length == 0 && $0.table == Route.main && !$0.isUnreachable }
+        try firstRoutes(family).filter { $0.destination.length == 0 && !$0.isUnreachable }
             .min { $0.metric < $1.metric }
     }
 
@@ -154,13 +171,18 @@ extension Netlink {
     }
 
     /// Adds a route; EEXIST when there is one to the same destination with the same metric.
-    package func add(_ route: Route) throws(KernelError) {
+    package func add(_ route: Route) throws(KernelError) { try put(route, NLM_F_EXCL) }
+
+    /// Adds a route, in place of one to the same destination with the same metric: a packet meets the old one or the new one.
+    package func replace(_ route: Route) throws(KernelError) { try put(route, NLM_F_REPLACE) }
+
+    private func put(_ route: Route, _ manner: CInt) throws(KernelError) {
         var header = header(route)
         header.rtm_protocol = route.origin
         // IPv4 takes a next hop only where it may lie further away than the link itself; IPv6 ignores the scope.
         let isNear = route.gateway == nil && !route.isUnreachable
         header.rtm_scope = UInt8((isNear ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)
-        try change("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route, header)
+        try change("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_CREATE | manner, route, header)
     }
 
     /// Deletes the route that is the same in all that is named here, whoever made it; ESRCH when there is none.

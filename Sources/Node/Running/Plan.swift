@@ -183,7 +183,7 @@ extension Plan.Step {
             }
         case .route(let route):
             do throws(KernelError) {
-                try host.netlink.add(route)
+                try host.netlink.replace(route)
                 return true
             } catch {
                 // What comes and goes meanwhile is met by the next look, and a host without IPv6 routes none.

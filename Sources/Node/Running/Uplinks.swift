@@ -30,8 +30,8 @@ package struct Uplinks: Sendable {
         var main: [Route] = []
         for family in AddressFamily.allCases {
             // A kernel without IPv6 answers for IPv6 with what it has.
-            main += try netlink.routes(family).filter {
-                $0.table == Route.main && !$0.isUnreachable && $0.destination.address.family == family
+            main += try netlink.firstRoutes(family).filter {
+                !$0.isUnreachable && $0.destination.address.family == family
             }
         }
         let defaults = main.filter { $0.destination.length == 0 }
@@ -63,7 +63,7 @@ package struct Uplinks: Sendable {
         self.addresses = addresses
         let indexes = chosen.map(\.index)
         routes = main.filter { route in
-            indexes.contains(route.interfaceIndex) && (route.destination.length == 0 || route.gateway == nil)
+            indexes.contains(route.interfaceIndex)
         }
     }
 }
@@ -117,8 +117,8 @@ extension Route {
     static func ours(_ netlink: borrowing Netlink) throws(KernelError) -> [Route] {
         var all: [Route] = []
         for family in AddressFamily.allCases {
-            all += try netlink.routes(family).filter {
-                $0.origin == Rule.forwarder && $0.destination.address.family == family
+            all += try netlink.routes(family, madeBy: Rule.forwarder).filter {
+                $0.destination.address.family == family
             }
         }
         return all
