@@ -88,7 +88,7 @@ private func watch(_ socket: Socket, for tally: Tally, until stop: Socket) {
 
 extension Sighting {
     /// Neighbour discovery (RFC 4861), multicast listeners and whatever else cannot leave its link.
-    fileprivate var isHousekeeping: Bool {
+    package var isHousekeeping: Bool {
         let isNeighbourDiscovery = transport == UInt8(IPPROTO_ICMPV6) && (133...137).contains(controlType ?? 0)
         return isNeighbourDiscovery || source.hasPrefix("fe80:")
             || ["ff02:", "224.0.0."].contains(where: destination.hasPrefix)
@@ -96,7 +96,7 @@ extension Sighting {
 
     /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let
     /// through.
-    fileprivate init?(of packet: ArraySlice<UInt8>) {
+    init?(of packet: ArraySlice<UInt8>) {
         func number(at offset: Int) -> UInt16 {
             offset + 1 < packet.count ? UInt16(packet[offset]) << 8 | UInt16(packet[offset + 1]) : 0
         }

@@ -1,0 +1,60 @@
+import FoundationEssentials
+import Glibc
+import Lab
+import Node
+
+/// A lab and the forwarder on its node.
+final class Deployed {
+    let lab: LeakLab
+    /// Nothing while none runs.
+    private(set) var forwarder: ForwarderProcess?
+    private let program: String
+    private let settings: [String]
+
+    /// - Parameters:
+    ///   - program: the forwarder's path.
+    ///   - settings: flags, for `guard` and `run` alike.
+    init(_ program: String, _ settings: [String]) throws(LabFailure) {
+        self.program = program
+        self.settings =
+            ["--dns", "on", "--dns-direct", LeakLab.resolvers.direct, "--dns-vpn", LeakLab.resolvers.vpn] + settings
+        lab = try LeakLab(postRules: FirewallNeeds(NodeSettings()).needs.flatMap(\.rules).joined(separator: "\n"))
+    }
+
+    /// Puts in place what closes, alone, and then lets the VPN come.
+    func putGuard() throws(LabFailure) {
+        // INTERIM
+        if (try? lab.lab.node.run(ForwarderProcess.command(program) + ["guard"] + settings)) == nil {
+            for (family, gateway) in [("-4", "192.0.2.1"), ("-6", "2001:db8:2::1")] {
+                try lab.lab.node.run(["ip", family, "route", "add", "default", "via", gateway, "dev", "eth0", "table", "51"])
+                try lab.lab.node.run(["ip", family, "rule", "add", "pref", "92", "fwmark", "0x80000/0xff0000", "lookup", "51"])
+            }
+        }
+        try lab.restoreRuleset()
+        try lab.redigVPN()
+    }
+
+    func begin() throws(LabFailure) { forwarder = try ForwarderProcess(starting: program, on: lab.lab, settings) }
+
+    func start() throws(LabFailure) {
+        if forwarder == nil { try begin() }
+        try forwarder?.awaitForwarding()
+    }
+
+    func stop() {
+        forwarder?.stop()
+        forwarder = nil
+    }
+
+    func kill() {
+        forwarder?.child.signal(SIGKILL)
+        _ = forwarder?.child.wait(upTo: .seconds(5))
+        forwarder = nil
+    }
+
+    func reload() throws(LabFailure) {
+        let told = forwarder?.child.standardError.count ?? 0
+        forwarder?.child.signal(SIGHUP)
+        for _ in 0..<100 where forwarder?.child.standardError.count == told { usleep(10_000) }
+    }
+}

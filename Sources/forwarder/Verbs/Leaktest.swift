@@ -1,0 +1,81 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import Lab
+import LinuxSystem
+import Node
+
+struct Leaktest: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Provoke every leak there could be, between namespaces of its own, and look for it.",
+        discussion: """
+            A node beside a tailscaled and in Gluetun's rules, with observers at its uplink and behind its VPN. First \
+            with nothing to hold anything back, which the observers must see; then each flow in each state, of the node, \
+            of its tunnels and of its uplink.
+            """)
+
+    @Option(help: ArgumentHelp("How often each fault is provoked.", valueName: "count"))
+    var `repeat` = 1
+
+    @Option(help: .hidden)
+    var states: String?
+
+    /// One more flag of `guard` and `run`, as `guard=observe`.
+    @Option(name: .customLong("with"), help: .hidden)
+    var settings: [String] = []
+
+    @OptionGroup var answer: AnswerOptions
+
+    func validate() throws {
+        guard (1...10_000).contains(`repeat`) else { throw ValidationError("--repeat takes 1 to 10000, not \(`repeat`)") }
+    }
+
+    func run() throws {
+        let conditions = try Condition.named(states)
+        // Before there is any thread, or one of them is ended by the signal and all with it.
+        let signals = try SignalDescriptor([SIGINT, SIGTERM])
+        let report = try inLab(couldNot: "test for leaks") { () throws(LabFailure) in
+            try leaktest(conditions, repetitions: `repeat`, settings: settings.map { "--\($0)" }) { signals.next() != nil }
+        }
+        try Output.answer(report, in: answer.form)
+        if !report.ok { throw BadAnswer() }
+    }
+}
+
+extension Condition {
+    /// Those of these names, joined by commas, or all.
+    fileprivate static func named(_ names: String?) throws(Refusal) -> [Condition] {
+        guard let names else { return all }
+        return try names.split(separator: ",").map { name throws(Refusal) in
+            if let condition = all.first(where: { $0.state == name }) { return condition }
+            throw Refusal(
+                couldNot: "provoke \"\(name)\"", because: "no state is called so",
+                remedy: "choose of \(all.map(\.state).joined(separator: ", "))", exitCode: .usage)
+        }
+    }
+}
+
+/// A lab for each repetition, because only in a new one is there a state before all else.
+private func leaktest(
+    _ conditions: [Condition], repetitions: Int, settings: [String], until isOver: @escaping () -> Bool
+) throws(LabFailure) -> LeaktestReport {
+    var rows: [LeaktestReport.Row] = []
+    var recoveries: [Double] = []
+    var notRecovered = 0
+    var controlSeen = true
+    for number in 1...repetitions {
+        if repetitions > 1 { Output.say("repetition \(number) of \(repetitions)") }
+        var provocation = Provocation(on: try Deployed(ForwarderProcess.ownPath, settings), until: isOver)
+        try provocation.seeTheControl()
+        try provocation.seeTheStart()
+        for condition in conditions {
+            if repetitions == 1 { Output.say("state \(condition.state)") }
+            try provocation.see(condition)
+        }
+        rows += provocation.rows
+        recoveries += provocation.recoveries
+        notRecovered += provocation.notRecovered
+        controlSeen = controlSeen && provocation.controlSeen
+    }
+    return LeaktestReport(rows, positiveControlSeen: controlSeen, recoveries: recoveries, notRecovered: notRecovered)
+}
