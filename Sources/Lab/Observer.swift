@@ -94,6 +94,15 @@ extension Sighting {
             || ["ff02:", "224.0.0."].contains(where: destination.hasPrefix)
     }
 
+    /// An error of ICMP or ICMPv6, which quotes a packet of another direction (RFC 792, RFC 4443).
+    package var isControlError: Bool {
+        switch Int(transport) {
+        case IPPROTO_ICMP: [3, 4, 5, 11, 12].contains(controlType ?? 0)
+        case IPPROTO_ICMPV6: (1...4).contains(controlType ?? 0)
+        default: false
+        }
+    }
+
     /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let
     /// through.
     init?(of packet: ArraySlice<UInt8>) {

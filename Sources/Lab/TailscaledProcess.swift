@@ -172,6 +172,14 @@ extension TailscaledProcess {
             name = b"".join(bytes([len(label)]) + label for label in text.split(b"."))
             return b"\\x12\\x34\\x01\\0\\0\\1\\0\\0\\0\\0\\0\\0" + name + b"\\0\\0\\1\\0\\1"
 
+        # A probe that is refused has found out what it wanted to.
+        def say(words, send):
+            try:
+                send(said(words))
+            except OSError:
+                if not words:
+                    raise
+
         def do(word, *rest):
             if word == "pause":
                 time.sleep(float(rest[0]))
@@ -179,7 +187,7 @@ extension TailscaledProcess {
                 any = "::" if ":" in rest[0] else "0.0.0.0"
                 if any not in met:
                     met[any] = peers(any)
-                met[any].sendto(said(rest[2:]), (rest[0], int(rest[1])))
+                say(rest[2:], lambda text: met[any].sendto(text, (rest[0], int(rest[1]))))
             elif word == "tcp":
                 late = rest[3] == "late"
                 one = opened(socket.SOCK_STREAM, rest[0], 0 if late else int(rest[2]))
@@ -194,12 +202,12 @@ extension TailscaledProcess {
                 one = opened(socket.SOCK_DGRAM, rest[0], 0 if late else int(rest[2]))
                 if rest[3] == "unconnected":
                     one.bind(("", 0))
-                    one.sendto(said(rest[4:]), to)
+                    say(rest[4:], lambda text: one.sendto(text, to))
                 else:
-                    one.connect(to)
+                    say(rest[4:], lambda text: one.connect(to))
                     if late:
                         one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
-                    one.send(said(rest[4:]))
+                    say(rest[4:], lambda text: one.send(text))
                 if rest[4:]:
                     kept.pop().close()
             elif word == "listen":

@@ -112,6 +112,7 @@ extension LeakLab {
             route replace ::/0 via \(Self.gateways.v6)
             """)
         try gluetun.routeByUplink()
+        try lab.node.ip("route replace default via 192.0.2.1 dev eth0 table 51\nroute replace ::/0 via 2001:db8:2::1 dev eth0 table 51")  // INTERIM
     }
 
     package func cutUplink() throws(LabFailure) { try lab.cutUplink() }
@@ -119,6 +120,7 @@ extension LeakLab {
     package func relayUplink() throws(LabFailure) {
         try lab.layUplink()
         try gluetun.routeByUplink()
+        try lab.node.ip("route replace default via 192.0.2.1 dev eth0 table 51\nroute replace ::/0 via 2001:db8:2::1 dev eth0 table 51")  // INTERIM
     }
 
     package func cutTailnet() { lab.cutTailnetTunnel() }

@@ -36,7 +36,7 @@ struct Circumstances: Sendable {
         case .names: return vpn
         case .markedNames: return marks ? vpn : .nowhere
         case .stubNames: return node == .running ? vpn : .nowhere
-        case .unsolicited: return .nowhere
+        case .impostor, .unsolicited: return .nowhere
         }
     }
 

@@ -15,6 +15,8 @@ struct Flow: Sendable {
         case controlNames
         /// A client's own packets: never on the uplink, and nowhere where nobody may forward.
         case client
+        /// A client's that says it is the exit address, and is refused by everybody.
+        case impostor
         /// Clients' lookups out of tailscaled, unmarked, as its own are: never on the uplink.
         case names
         /// The same, with tailscaled's mark.
@@ -27,20 +29,22 @@ struct Flow: Sendable {
 
     let name: String
     let kind: Kind
-    /// Puts one probe into the volley.
-    let load: @Sendable (_ volley: inout Volley, _ nonce: Nonce, _ family: Family) -> Void
     let families: [Family]
-    /// Where the destination is nobody else's; where it is a given one, the payload tells.
-    let hasOwnDestination: Bool
+    /// Where a probe goes, if nobody else goes there; of the others the payload tells.
+    let destination: (@Sendable (Nonce) -> DualStack)?
+    /// Puts one probe into the volley.
+    let load: Load
+
+    typealias Load = @Sendable (_ volley: inout Volley, _ nonce: Nonce, _ family: Family) -> Void
 
     init(
-        _ name: String, _ kind: Kind, _ families: [Family] = Family.allCases, hasOwnDestination: Bool = true,
-        load: @escaping @Sendable (_ volley: inout Volley, _ nonce: Nonce, _ family: Family) -> Void
+        _ name: String, _ kind: Kind, _ families: [Family] = Family.allCases,
+        to destination: (@Sendable (Nonce) -> DualStack)? = { $0.address }, load: @escaping Load
     ) {
         self.name = name
         self.kind = kind
         self.families = families
-        self.hasOwnDestination = hasOwnDestination
+        self.destination = destination
         self.load = load
     }
 
@@ -94,7 +98,7 @@ extension Flow {
             let to = family.of(nonce.address)
             volley.byTailscaled.append(.probe(.tcp, to, port: 443, mark: 0, saying: nonce.text))
         },
-        Flow("Tailscale's names, by the stub", .controlNames, [.v4], hasOwnDestination: false) { volley, nonce, _ in
+        Flow("Tailscale's names, by the stub", .controlNames, [.v4], to: nil) { volley, nonce, _ in
             let name = "derp\(nonce.text).tailscale.com"
             volley.byTailscaled.append(.probe(.udp, stub, port: 53, mark: 0, saying: name))
         },
@@ -116,7 +120,7 @@ extension Flow {
     }
 
     private static func toGateway(_ name: String, _ port: UInt16) -> Flow {
-        Flow(name, .control, [.v4], hasOwnDestination: false) { volley, nonce, family in
+        Flow(name, .control, [.v4], to: nil) { volley, nonce, family in
             let to = family.of(volley.addresses.gateway)
             volley.byTailscaled.append(.probe(.udp, to, port: port, mark: bypass, .unconnected, saying: nonce.text))
         }
@@ -138,7 +142,11 @@ extension Flow {
             }
         } + [
             client("client ICMP") { nonce, from, to in
-                [.init(RawPacket.echo(from: from, to: to, identifier: sourcePort(nonce), nonce.payload(octets: 44)).octets)]
+                [
+                    RawPacket.echo(
+                        from: from, to: to, identifier: sourcePort(nonce), nonce.payload(octets: 44)
+                    ).octets
+                ]
             },
             client("client fragments") { nonce, from, to in
                 RawPacket(
@@ -147,7 +155,7 @@ extension Flow {
                 ).fragments(of: 1000)
             },
             spoofed("client as the node's home") { $0.home },
-            spoofed("client as the exit address") { $0.exit },
+            spoofed("client as the exit address", .impostor) { $0.exit },
             spoofed("client as a stranger") { _ in DualStack(v4: "203.0.113.99", v6: "2001:db8:113::99") },
         ]
 
@@ -164,9 +172,9 @@ extension Flow {
     }
 
     private static func spoofed(
-        _ name: String, _ source: @escaping @Sendable (Volley.Addresses) -> DualStack
+        _ name: String, _ kind: Kind = .client, _ source: @escaping @Sendable (Volley.Addresses) -> DualStack
     ) -> Flow {
-        Flow(name, .client) { volley, nonce, family in
+        Flow(name, kind) { volley, nonce, family in
             let from = family.of(source(volley.addresses))
             let packet = RawPacket(from: from, 5000, to: family.of(nonce.address), 7, nonce.payload(octets: 44))
             volley.fromClient[family, default: []].append(packet.octets)
@@ -191,11 +199,11 @@ extension Flow {
             let to = family.of(nonce.address)
             volley.byTailscaled.append(.probe(.tcp, to, port: 53, mark: bypass, saying: nonce.text))
         },
-        Flow("clients' lookups, HTTPS marked", .markedNames) { volley, nonce, family in
+        Flow("clients' lookups, HTTPS marked", .markedNames, to: { $0.httpsResolver }) { volley, nonce, family in
             volley.byTailscaled.append(
                 .probe(.tcp, family.of(nonce.httpsResolver), port: 443, mark: bypass, saying: nonce.text))
         },
-        Flow("other names, by the stub", .stubNames, [.v4], hasOwnDestination: false) { volley, nonce, _ in
+        Flow("other names, by the stub", .stubNames, [.v4], to: nil) { volley, nonce, _ in
             volley.byTailscaled.append(.probe(.udp, stub, port: 53, mark: 0, saying: "\(nonce.text).example.org"))
         },
     ]
@@ -206,11 +214,6 @@ extension Flow {
                 from: family.of(nonce.address), 443, to: family.of(to), 20_000, nonce.payload(octets: 44))
             volley.fromServer[family, default: []].append(packet.octets)
         }
-    }
-
-    /// Where its first packet goes.
-    func destination(of nonce: Nonce, _ family: Family) -> String {
-        name.contains("HTTPS") ? family.of(nonce.httpsResolver) : family.of(nonce.address)
     }
 }
 

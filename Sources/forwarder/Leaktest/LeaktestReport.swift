@@ -23,6 +23,7 @@ struct LeaktestReport: Answer {
 
     var schema = "forwarder.leaktest/1"
     let rows: [Row]
+    /// Without the packets of the client that never pauses, and those that nobody sent.
     let probes: Int
     let leaked: Int
     /// Whether the observers saw what leaks when nothing holds it back. If not, they prove nothing.
@@ -50,7 +51,7 @@ struct LeaktestReport: Answer {
             }
         }
         self.rows = sums
-        probes = sums.reduce(0) { $0 + $1.probes }
+        probes = sums.reduce(0) { $0 + ($1.isProbed ? $1.probes : 0) }
         leaked = sums.reduce(0) { $0 + $1.leaked }
         self.positiveControlSeen = positiveControlSeen
         recoveryMs = recoveries.isEmpty ? nil : Recovery(recoveries)
@@ -64,14 +65,15 @@ struct LeaktestReport: Answer {
         for row in rows where !states.contains(row.state) { states.append(row.state) }
         let table = states.map { state in
             let rows = rows.filter { $0.state == state }
-            func sum(_ count: (Row) -> Int) -> String { "\(rows.reduce(0) { $0 + count($1) })" }
-            let missing = rows.reduce(0) { $0 + $1.missing }
+            func sum(_ rows: [Row], _ count: (Row) -> Int) -> String { "\(rows.reduce(0) { $0 + count($1) })" }
+            let probed = rows.filter(\.isProbed)
             return [
-                state, sum(\.probes), sum(\.uplink), sum(\.vpn), "\(missing)", sum(\.leaked),
+                state, sum(probed, \.probes), sum(probed, \.uplink), sum(probed, \.vpn), sum(probed, \.missing),
+                sum(rows.filter { $0.flow == Ledger.chatter }, \.probes), sum(rows, \.leaked),
             ]
         }
         let leaks = rows.filter { $0.leaked > 0 }.map { "\($0.leaked)  \($0.flow), \($0.state)" }
-        return textTable([["state", "probes", "on uplink", "on vpn", "not arrived", "leaked"]] + table) + "\n"
+        return textTable([["state", "probes", "on uplink", "on vpn", "not arrived", "stream", "leaked"]] + table) + "\n"
             + (leaks.isEmpty ? "" : "Leaked:\n" + leaks.map { "  \($0)\n" }.joined() + "\n")
             + sentence + "\n"
     }
@@ -89,9 +91,12 @@ struct LeaktestReport: Answer {
 }
 
 extension LeaktestReport.Row {
+    /// Whether each packet has a nonce of its own.
+    var isProbed: Bool { flow != Ledger.chatter && flow != Ledger.strays }
+
     /// Probes that did not reach where they belong. Of what never pauses, some are always on their way.
     var missing: Int {
-        if flow == Ledger.chatter { return 0 }
+        guard isProbed else { return 0 }
         return switch expected {
         case .uplink: max(0, probes - uplink)
         case .vpn: max(0, probes - vpn)

@@ -54,8 +54,8 @@ struct Ledger {
                 let nonce = Nonce(number: nextNumber)
                 nextNumber += 1
                 probes[nonce.number] = Probe(row: row, kind: flow.kind)
-                if flow.hasOwnDestination {
-                    numbersByDestination[flow.destination(of: nonce, family)] = nonce.number
+                if let destination = flow.destination?(nonce) {
+                    numbersByDestination[family.of(destination)] = nonce.number
                 }
                 flow.load(&volley, nonce, family)
                 rows[row].probes += 1
@@ -100,7 +100,7 @@ extension Ledger {
         probes[number]?.isOnUplink = true
         switch probe.kind {
         case .control, .unmarkedControl, .controlNames: break
-        case .client, .names, .markedNames, .stubNames, .unsolicited: leak(probe.row, count)
+        case .client, .impostor, .names, .markedNames, .stubNames, .unsolicited: leak(probe.row, count)
         }
     }
 
@@ -112,7 +112,6 @@ extension Ledger {
         guard !sighting.isHousekeeping, !lab.isEncapsulation(sighting) else { return }
         rows[strayRow].probes += count
         rows[strayRow].uplink += count
-        Output.say("DEBUG stray \(state) \(sighting)")
         leak(strayRow, count)
     }
 
@@ -129,14 +128,17 @@ extension Ledger {
             }
             return
         }
-        if !probe.isOnVPN { rows[probe.row].vpn += 1 }
-        probes[number]?.isOnVPN = true
+        if !probe.isOnVPN, !trace.sighting.isControlError {
+            rows[probe.row].vpn += 1
+            probes[number]?.isOnVPN = true
+        }
         switch probe.kind {
         case .control, .unmarkedControl, .controlNames: leak(probe.row, count)
-        case .client:
+        case .client, .impostor:
             // Where nobody may forward, whoever does is not us. What a node had taken before may come late.
+            // The host's own word to somebody, that it was refused, is no client's.
             let isForbidden = rows[probe.row].expected == .nowhere && isDuring && rows[probe.row].state == state
-            if isForbidden || !isTranslated { Output.say("DEBUG \(state) \(trace) \(rows[probe.row])"); leak(probe.row, count) }
+            if isForbidden && !trace.sighting.isControlError || !isTranslated { leak(probe.row, count) }
         case .names, .markedNames, .stubNames, .unsolicited: if !isTranslated { leak(probe.row, count) }
         }
     }
