@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-internal import LinuxSystem
+package import LinuxSystem
 internal import Synchronization
 
 /// A packet that an observer saw, and the nonce that it found in it. What is in a tunnel bears none.
@@ -9,7 +9,7 @@ package struct Trace: Hashable, Sendable {
     package let nonce: Nonce?
 }
 
-/// Watches what comes in by a host's links and finds probes in it.
+/// Watches what comes in by a host's links, or leaves by one of this process's network, and finds probes in it.
 package final class ProbeObserver: Sendable {
     private let diary = Diary()
     private let loop: Loop
@@ -26,6 +26,14 @@ package final class ProbeObserver: Sendable {
         try self.init(on: host, watching: "", besides: interfaces + ["lo"])
     }
 
+    /// Watches what this process's own network sends. It sees what every filter has let pass.
+    ///
+    /// - Throws: EPERM without CAP_NET_RAW.
+    package init(leavingBy interface: String) throws(KernelError) {
+        let socket = Socket(try check("AF_PACKET", interface, unsafe clinux_socket_watch(interface)))
+        loop = try Loop(begun: "probe-observer") { [diary] stop in keep(diary, of: socket, sent: true, besides: [], until: stop) }
+    }
+
     private init(on host: LabHost, watching name: String, besides others: [String]) throws(LabFailure) {
         let (socket, passedOver) = try toward("watch \(name) on \(host.name)") { () throws(KernelError) in
             try host.namespace.run { () throws(KernelError) in
@@ -34,7 +42,7 @@ package final class ProbeObserver: Sendable {
             }
         }
         loop = try Loop(named: "probe-observer") { [diary] stop in
-            keep(diary, of: socket, besides: passedOver, until: stop)
+            keep(diary, of: socket, sent: false, besides: passedOver, until: stop)
         }
     }
 
@@ -55,7 +63,9 @@ private final class Diary: Sendable {
     let missed = Mutex(0)
 }
 
-private func keep(_ diary: Diary, of socket: Socket, besides others: Set<CInt>, until stop: Socket) {
+private func keep(
+    _ diary: Diary, of socket: Socket, sent: Bool, besides others: Set<CInt>, until stop: Socket
+) {
     var octets = [UInt8](repeating: 0, count: 256)
     while true {
         let ready = awaitReadiness([(stop, POLLIN), (socket, POLLIN)], upTo: -1)
@@ -68,7 +78,7 @@ private func keep(_ diary: Diary, of socket: Socket, besides others: Set<CInt>, 
                 unsafe clinux_socket_sight(socket.descriptor.raw, $0.baseAddress, $0.count, &index, &isSent)
             }
             guard count > 0 else { break }
-            guard isSent == 0, !others.contains(index) else { continue }
+            guard (isSent != 0) == sent, !others.contains(index) else { continue }
             let packet = octets[..<min(count, octets.count)]
             if let sighting = Sighting(of: packet) { seen.append(Trace(sighting: sighting, nonce: Nonce(in: packet))) }
         }

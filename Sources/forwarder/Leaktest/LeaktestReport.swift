@@ -32,11 +32,17 @@ struct LeaktestReport: Answer {
     let recoveryMs: Recovery?
     /// Faults after which no echo came in time.
     let notRecovered: Int
+    /// How long a running node was watched, where nothing was provoked.
+    let watchedSeconds: Int?
 
     /// - Parameters:
     ///   - rows: of the same state and flow, one of each repetition.
     ///   - recoveries: in milliseconds.
-    init(_ rows: [Row], positiveControlSeen: Bool, recoveries: [Double], notRecovered: Int = 0) {
+    ///   - watchedSeconds: where nothing was provoked.
+    init(
+        _ rows: [Row], positiveControlSeen: Bool, recoveries: [Double], notRecovered: Int = 0,
+        watchedSeconds: Int? = nil
+    ) {
         var sums: [Row] = []
         var places: [[String]: Int] = [:]
         for row in rows {
@@ -56,11 +62,13 @@ struct LeaktestReport: Answer {
         self.positiveControlSeen = positiveControlSeen
         recoveryMs = recoveries.isEmpty ? nil : Recovery(recoveries)
         self.notRecovered = notRecovered
+        self.watchedSeconds = watchedSeconds
     }
 
     var ok: Bool { leaked == 0 && positiveControlSeen }
 
     var text: String {
+        if let watchedSeconds { return watchedText(watchedSeconds) }
         var states: [String] = []
         for row in rows where !states.contains(row.state) { states.append(row.state) }
         let table = states.map { state in

@@ -17,6 +17,12 @@ struct Leaktest: ParsableCommand {
     @Option(help: ArgumentHelp("How often each fault is provoked.", valueName: "count"))
     var `repeat` = 1
 
+    @Flag(help: "Provoke nothing: watch the uplink of the node that runs here, and what its guard refuses.")
+    var live = false
+
+    @Option(help: ArgumentHelp("How long to watch with --live.", valueName: "seconds"))
+    var seconds = 60
+
     @Option(help: .hidden)
     var states: String?
 
@@ -24,18 +30,31 @@ struct Leaktest: ParsableCommand {
     @Option(name: .customLong("with"), help: .hidden)
     var settings: [String] = []
 
+    @OptionGroup var options: SettingOptions<ReachingANode>
+
     @OptionGroup var answer: AnswerOptions
 
     func validate() throws {
         guard (1...10_000).contains(`repeat`) else { throw ValidationError("--repeat takes 1 to 10000, not \(`repeat`)") }
+        guard (1...86_400).contains(seconds) else {
+            throw ValidationError("--seconds takes 1 to 86400, not \(seconds)")
+        }
     }
 
     func run() throws {
         let conditions = try Condition.named(states)
         // Before there is any thread, or one of them is ended by the signal and all with it.
         let signals = try SignalDescriptor([SIGINT, SIGTERM])
-        let report = try inLab(couldNot: "test for leaks") { () throws(LabFailure) in
-            try leaktest(conditions, repetitions: `repeat`, settings: settings.map { "--\($0)" }) { signals.next() != nil }
+        let report: LeaktestReport
+        if live {
+            report = try LiveWatch(control: options.settings().controlSocket) { signals.next() != nil }
+                .watch(seconds: seconds)
+        } else {
+            report = try inLab(couldNot: "test for leaks") { () throws(LabFailure) in
+                try leaktest(conditions, repetitions: `repeat`, settings: settings.map { "--\($0)" }) {
+                    signals.next() != nil
+                }
+            }
         }
         try Output.answer(report, in: answer.form)
         if !report.ok { throw BadAnswer() }
