@@ -15,11 +15,6 @@
  * for the datagram that is being sent.
  */
 
-static __always_inline bool bears_bypass(__u32 mark)
-{
-    return (mark & STEERING_BYPASS_MASK) == STEERING_BYPASS_MARK;
-}
-
 /* tailscaled marks a socket after its creation and overwrites what is there. */
 SEC("cgroup/setsockopt")
 int control_plane_option(struct bpf_sockopt *option)
@@ -33,7 +28,7 @@ int control_plane_option(struct bpf_sockopt *option)
         option->optlen = 0;
         return 1;
     }
-    *mark = (*mark & ~STEERING_CONTROL_MASK) | STEERING_CONTROL_MARK;
+    *mark = (*mark & ~STEERING_OUR_MASK) | STEERING_CONTROL_MARK;
     return 1;
 }
 
@@ -73,12 +68,13 @@ static __always_inline void mark_connection(struct bpf_sock_addr *call, const st
         return;
 
     __u32 mark = socket->mark;
-    __u32 theirs = mark & ~STEERING_CONTROL_MASK;
+    struct halves address = halves(destination);
+    __u32 theirs = mark & ~STEERING_OUR_MASK;
     __u32 wanted = mark;
 
     if (theirs && !bears_bypass(theirs))
         return;
-    if (is_client_dns(destination, call->user_port))
+    if (is_client_dns(address.high, address.low, bpf_ntohs(call->user_port)))
         wanted = theirs & ~STEERING_BYPASS_MASK;
     else if (theirs || is_unmarked_control(call, destination))
         wanted = theirs | STEERING_CONTROL_MARK;

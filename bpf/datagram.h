@@ -11,9 +11,8 @@
 
 #include <linux/in.h>
 
+#include "extensions.h"
 #include "ip.h"
-
-enum { EXTENSION_HEADERS = 8 };
 
 struct datagram {
     struct steering_address source;
@@ -56,61 +55,6 @@ static __always_inline bool read_ipv4(struct __sk_buff *skb, __u32 offset, struc
     return true;
 }
 
-/* Where the extension headers of an IPv6 packet end, and of a fragment also where its fragment header is and what that
-   says. Offsets fit: two IP headers, each with as many extension headers as we follow, stay below 33,000. */
-union chain_end {
-    __u64 word;
-    struct {
-        __u16 transport;
-        __u16 fragment_header;
-        __u16 fragment;
-        __u8 protocol;
-    };
-};
-
-struct extension {
-    __u8 next;
-    __u8 length;
-    __be16 fragment;
-    __be32 fragment_id;
-};
-
-/*
- * Follows RFC 8200 section 4 to the first header that is not an extension. A walk that needs more than
- * EXTENSION_HEADERS steps ends at an extension, which is nobody's transport. Answers zero for what is truncated,
- * because no transport begins there.
- *
- * A global function, because the verifier walks one of those once and by itself; a static one it walks at each call,
- * and then the caller once for each way that the walk can end: 60,000 instructions instead of 5,000. Before kernel
- * 5.12 a global function takes no pointer but skb, hence the one word that comes back.
- */
-__noinline __u64 follow_extensions(struct __sk_buff *skb, __u32 offset, __u32 protocol)
-{
-    union chain_end end = {};
-
-    for (int i = 0; i < EXTENSION_HEADERS; i++) {
-        struct extension extension;
-
-        if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING && protocol != IPPROTO_DSTOPTS
-            && protocol != IPPROTO_FRAGMENT)
-            break;
-        if (bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
-            return 0;
-        if (protocol == IPPROTO_FRAGMENT) {
-            end.fragment_header = offset;
-            end.fragment = bpf_ntohs(extension.fragment) & 0xfff9;
-            extension.length = 0;
-        }
-        protocol = extension.next;
-        offset += 8 + extension.length * 8;
-        if (end.fragment > 1)
-            break;
-    }
-    end.transport = offset;
-    end.protocol = protocol;
-    return end.word;
-}
-
 static __always_inline bool read_ipv6(struct __sk_buff *skb, __u32 offset, struct datagram *datagram)
 {
     struct ipv6hdr header;
@@ -136,10 +80,13 @@ static __always_inline bool read_ipv6(struct __sk_buff *skb, __u32 offset, struc
             sizeof(datagram->fragment_id));
 }
 
-/* Answers false for what is truncated or contradicts itself. */
-static __noinline bool read_datagram(struct __sk_buff *skb, __u32 offset, struct datagram *datagram)
+/* Answers false for what is truncated or contradicts itself.
+
+   @ethertype: what it is said to be; anything but IPv4 is read as IPv6. */
+static __noinline bool read_datagram(
+    struct __sk_buff *skb, __u32 offset, __u32 ethertype, struct datagram *datagram)
 {
-    if (skb->protocol == bpf_htons(ETH_P_IP))
+    if (ethertype == ETH_P_IP)
         return read_ipv4(skb, offset, datagram);
     return read_ipv6(skb, offset, datagram);
 }

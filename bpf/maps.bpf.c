@@ -2,6 +2,7 @@
 #include "maps.h"
 
 struct steering_ways ways;
+struct steering_guard guard;
 __u64 live_tcp_ports[STEERING_PORT_WORDS];
 __u64 live_udp_ports[STEERING_PORT_WORDS];
 __u64 live_queries[STEERING_QUERIES];

@@ -18,6 +18,7 @@
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 extern struct steering_ways ways;
+extern struct steering_guard guard;
 
 /* One bit per port that a live binding borrows, and the fingerprints of live ICMP queries. Userspace stores whole words
    while the programs read them: a reader sees the word before or after, never half of it. */

@@ -71,3 +71,58 @@ enum steering_verdict {
 #undef STEERING_ENUMERATOR
     STEERING_VERDICT_COUNT
 };
+
+/* Where the VPN's server is; port zero: nowhere. The port is in the host's order. */
+struct steering_endpoint {
+    struct steering_address address;
+    __u32 port;
+};
+
+enum {
+    STEERING_UPLINKS = 4,
+    STEERING_VPN_MARKS = 4,
+    STEERING_ENDPOINTS = 8,
+};
+
+/* What the guard on the uplinks goes by. Unused entries are zero. */
+struct steering_guard {
+    /* Lets pass what it would refuse, and counts it as leaked. */
+    __u32 observes;
+    /* The interfaces that it stands on, each of which has its own counts. Where it stands and does not know it, it refuses
+       everything, and counts that as the first's. */
+    struct steering_edge uplinks[STEERING_UPLINKS];
+    /* What the VPN's own packets bear. */
+    __u32 vpn_marks[STEERING_VPN_MARKS];
+    struct steering_endpoint endpoints[STEERING_ENDPOINTS];
+    /* One bit per port of services that may answer, TCP's first, then UDP's. */
+    __u64 services[2 * STEERING_PORT_WORDS];
+};
+
+/* What becomes of a packet at the guard: it passes, in a class, or is refused, for a reason. */
+#define STEERING_GUARD_VERDICTS(pass, refuse) \
+    pass(control)                             \
+    pass(encapsulation)                       \
+    pass(management)                          \
+    pass(client)                              \
+    pass(routed)                              \
+    refuse(forwarded)                         \
+    refuse(client_dns)                        \
+    refuse(unmarked)                          \
+    refuse(other_protocol)                    \
+    refuse(unreadable)
+
+enum steering_guard_verdict {
+#define STEERING_ENUMERATOR(name) guard_##name,
+    STEERING_GUARD_VERDICTS(STEERING_ENUMERATOR, STEERING_ENUMERATOR)
+#undef STEERING_ENUMERATOR
+    STEERING_GUARD_VERDICT_COUNT
+};
+
+/* Of one uplink's one verdict: bytes with the link layer's header, a super-packet's as those of its segments. Those of
+   a refusal that was only observed are the last. */
+struct steering_tally {
+    __u64 packets;
+    __u64 bytes;
+    __u64 leaked_packets;
+    __u64 leaked_bytes;
+};

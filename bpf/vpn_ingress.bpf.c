@@ -102,7 +102,7 @@ static __always_inline bool quotes_live_binding(
     struct icmp_head icmp;
     __be16 source_port;
 
-    if (!read_datagram(skb, offset, &quoted))
+    if (!read_datagram(skb, offset, bpf_ntohs(skb->protocol), &quoted))
         return false;
     if (!same_address(&quoted.source, exit) || is_later_fragment(&quoted))
         return false;
@@ -203,7 +203,8 @@ int vpn_ingress(struct __sk_buff *skb)
 {
     struct datagram datagram;
 
-    if (skb->ifindex != ways.vpn.index || !is_ip(skb) || !read_datagram(skb, network_offset(&ways.vpn), &datagram))
+    if (skb->ifindex != ways.vpn.index || !is_ip(skb)
+        || !read_datagram(skb, network_offset(&ways.vpn), bpf_ntohs(skb->protocol), &datagram))
         return conclude(verdict_vpn_to_host, TC_ACT_OK);
     if (!same_address(&datagram.destination, &ways.exit_ipv4)
         && !same_address(&datagram.destination, &ways.exit_ipv6))

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "../../bpf/marks.h"
 #include "../../bpf/steering.h"
 #include "steering.skel.h"
 
@@ -30,6 +31,19 @@ static inline bool cbpf_verdict_is_drop(enum steering_verdict verdict)
 #undef CBPF_DROP
 #undef CBPF_PASS
     return drops[verdict];
+}
+
+static inline const char *cbpf_guard_verdict_name(enum steering_guard_verdict verdict)
+{
+#define CBPF_NAME(name) #name,
+    static const char *const names[] = { STEERING_GUARD_VERDICTS(CBPF_NAME, CBPF_NAME) };
+#undef CBPF_NAME
+    return names[verdict];
+}
+
+static inline bool cbpf_guard_verdict_is_refusal(enum steering_guard_verdict verdict)
+{
+    return verdict >= guard_forwarded;
 }
 
 /*
@@ -62,6 +76,11 @@ static inline int cbpf_tcx_programs(int interface, enum cbpf_tcx hook, __u32 *pr
 
 /* The programs' globals, through the mapping that the skeleton keeps. Swift has no tuples as long as these arrays. */
 static inline struct steering_ways *cbpf_ways(struct steering_bpf *skeleton) { return &skeleton->bss->ways; }
+static inline struct steering_guard *cbpf_guard(struct steering_bpf *skeleton) { return &skeleton->bss->guard; }
+static inline struct steering_edge *cbpf_uplinks(struct steering_guard *guard) { return guard->uplinks; }
+static inline __u32 *cbpf_vpn_marks(struct steering_guard *guard) { return guard->vpn_marks; }
+static inline struct steering_endpoint *cbpf_endpoints(struct steering_guard *guard) { return guard->endpoints; }
+static inline __u64 *cbpf_services(struct steering_guard *guard) { return guard->services; }
 static inline __u64 *cbpf_live_tcp_ports(struct steering_bpf *skeleton) { return skeleton->bss->live_tcp_ports; }
 static inline __u64 *cbpf_live_udp_ports(struct steering_bpf *skeleton) { return skeleton->bss->live_udp_ports; }
 static inline __u64 *cbpf_live_queries(struct steering_bpf *skeleton) { return skeleton->bss->live_queries; }

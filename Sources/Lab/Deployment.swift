@@ -48,11 +48,7 @@ package struct Deployment {
         try tailscale.takeAway()
         try gluetun.takeAway()
         try lab.node.nft("flush ruleset")
-        if lab is WireGuardLab {
-            for edge in [lab.tailnetEdge, lab.vpnEdge] { try lab.node.run(["wg", "set", edge, "fwmark", "0"]) }
-        } else {
-            try lab.node.ip("link del eth0")
-        }
+        if !(lab is WireGuardLab) { try lab.node.ip("link del eth0") }
     }
 
     private static let tailnets = [("-4", "100.64.0.0/10"), ("-6", "fd7a:115c:a1e0::/48")]

@@ -36,12 +36,10 @@ extension WireGuardLab {
             gateways: .init(v4: "192.0.2.1", v6: "2001:db8:2::1"), endpoint: ("198.51.100.1", 51820))
     }
 
-    /// Makes the node what it is as a sidecar: tunnels whose own packets are marked, Gluetun's rules, and Tailscale's.
+    /// Makes the node what it is as a sidecar: Gluetun's rules, and Tailscale's.
     package func layForeignRules(
         gluetun: PacketFilter = .iptablesOverNFT, tailscale: PacketFilter = .legacy, postRules: String = ""
     ) throws(LabFailure) -> (gluetun: GluetunRules, tailscale: TailscaleRules) {
-        try node.run(["wg", "set", tailnetEdge, "fwmark", "0x80000"])
-        try node.run(["wg", "set", vpnEdge, "fwmark", "\(GluetunRules.mark)"])
         let gluetun = try GluetunRules(on: node, house, in: gluetun, postRules: postRules)
         return (gluetun, try TailscaleRules(on: node, nodeAddress, peer: clientAddress, in: tailscale))
     }
@@ -53,7 +51,7 @@ extension WireGuardLab {
         try gluetun.loseTunnel()
         cutVPNTunnel()
         try meanwhile()
-        try digVPNTunnel(mark: GluetunRules.mark)
+        try digVPNTunnel()
         try gluetun.routeIntoTunnel()
     }
 }

@@ -23,8 +23,11 @@ package final class WireGuard: Sendable {
     private let daemon: ChildProcess
 
     /// Makes the interface and brings it up. wireguard-go removes it when it ends.
+    ///
+    /// - Parameter mark: what its own packets bear.
     init(
-        _ interface: String, on host: LabHost, keys: Keys, port: UInt16, mtu: Int, addresses: [String], peer: Peer
+        _ interface: String, on host: LabHost, keys: Keys, port: UInt16, mark: Int? = nil, mtu: Int, addresses: [String],
+        peer: Peer
     ) throws(LabFailure) {
         daemon = try host.start(["wireguard-go", "-f", interface])
         // It answers `wg` once its socket is there.
@@ -42,6 +45,7 @@ package final class WireGuard: Sendable {
                 [Interface]
                 PrivateKey = \(keys.private)
                 ListenPort = \(port)
+                FwMark = \(mark ?? 0)
                 [Peer]
                 PublicKey = \(peer.publicKey)
                 AllowedIPs = \(peer.allowed.joined(separator: ", "))

@@ -133,17 +133,14 @@ package final class WireGuardLab: Lab {
 
     /// Digs the node's end of the tailnet's tunnel, as tailscaled makes its interface; one that was there must be gone.
     ///
-    /// - Parameters:
-    ///   - mark: what the tunnel's own packets bear, if anything.
-    ///   - allowed: whom the client may say that it is.
+    /// - Parameter allowed: whom the client may say that it is.
     package func digTailnetTunnel(
-        mark: String? = nil, allowed: [String] = ["100.64.0.2/32", "fd7a:115c:a1e0::2/128"]
+        allowed: [String] = ["100.64.0.2/32", "fd7a:115c:a1e0::2/128"]
     ) throws(LabFailure) {
         let tunnel = try WireGuard(
-            "tailscale0", on: node, keys: tailnetKeys.far, port: 41641, mtu: 1280,
+            "tailscale0", on: node, keys: tailnetKeys.far, port: 41641, mark: 0x80000, mtu: 1280,
             addresses: ["100.64.0.1/10", "fd7a:115c:a1e0::1/48"],
             peer: .init(publicKey: tailnetKeys.near.public, allowed: allowed, endpoint: "192.0.2.6:41641"))
-        if let mark { try node.run(["wg", "set", "tailscale0", "fwmark", mark]) }
         tailnetTunnel.withLock { $0 = tunnel }
     }
 
@@ -156,15 +153,12 @@ package final class WireGuardLab: Lab {
     }
 
     /// Digs the node's end of the VPN's tunnel; one that was there must be gone.
-    ///
-    /// - Parameter mark: what the tunnel's own packets bear, if anything.
-    package func digVPNTunnel(mark: Int? = nil) throws(LabFailure) {
+    package func digVPNTunnel() throws(LabFailure) {
         let tunnel = try WireGuard(
-            "tun0", on: node, keys: vpnKeys.near, port: 51821, mtu: 1420,
+            "tun0", on: node, keys: vpnKeys.near, port: 51821, mark: GluetunRules.mark, mtu: 1420,
             addresses: ["\(exitAddress.v4)/24", "\(exitAddress.v6)/64"],
             peer: .init(
                 publicKey: vpnKeys.far.public, allowed: ["0.0.0.0/0", "::/0"], endpoint: "198.51.100.1:51820"))
-        if let mark { try node.run(["wg", "set", "tun0", "fwmark", "\(mark)"]) }
         vpnTunnel.withLock { $0 = tunnel }
     }
 

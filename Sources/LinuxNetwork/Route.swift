@@ -3,17 +3,31 @@ import Glibc
 package import LinuxSystem
 package import PacketParse
 
-/// A unicast route: packets to `destination` leave by a link, to a next hop or straight to who is asked.
+/// A route: packets to `destination` leave by a link, to a next hop or straight to who is asked; or they are refused.
 package struct Route: Hashable, Sendable {
     package var destination: IPPrefix
     /// Nil where the destination is reached without a next hop.
     package var gateway: IPAddress?
+    /// The next hop is on the link, though no prefix of the link's says so.
+    package var isOnLink = false
+    /// 0 of a route that refuses.
     package var interfaceIndex: Int32
+    /// The address that the host uses of its own for what leaves this way; nil lets the kernel choose.
+    package var source: IPAddress?
     /// The smaller wins. 0 lets the kernel choose, which makes IPv6 routes 1024.
     package var metric: UInt32 = 0
     package var table: UInt32 = Route.main
     /// One of several next hops of one route, over which the kernel spreads flows. Only read: routes are not made so.
     package var isShared = false
+    /// Refuses what it matches: its sender is told that the network is unreachable.
+    package var isUnreachable = false
+    /// Who made the route (`rt_protos`): the kernel keeps it and means nothing by it.
+    package var origin = Route.byHand
+
+    /// The origin of routes that a person or a script makes; ip(8) says "boot" where none is named.
+    package static let byHand = UInt8(RTPROT_STATIC)
+    /// The largest metric: any other route to the same destination wins.
+    package static let lastResort = UInt32.max
 
     /// The table that packets are routed by when no rule says otherwise.
     package static let main = UInt32(RT_TABLE_MAIN.rawValue)
@@ -42,9 +56,16 @@ package struct Route: Hashable, Sendable {
         self.table = table
     }
 
-    /// One for each next hop; none for what is not a unicast route: unreachable, local and cached routes.
+    /// Refuses everything in a table that has no better route.
+    package init(refusing family: AddressFamily, table: UInt32, origin: UInt8) {
+        self.init(to: .everything(family), interfaceIndex: 0, metric: Self.lastResort, table: table)
+        self.origin = origin
+        isUnreachable = true
+    }
+
+    /// One for each next hop; none for what is neither unicast nor unreachable: local and cached routes.
     static func all(in reply: NetlinkReply) -> [Route] {
-        guard let header = reply.header(rtmsg.self), Int(header.rtm_type) == RTN_UNICAST,
+        guard let header = reply.header(rtmsg.self), [RTN_UNICAST, RTN_UNREACHABLE].contains(Int(header.rtm_type)),
             header.rtm_flags & UInt32(RTM_F_CLONED) == 0
         else { return [] }
         let attributes = reply.attributes(after: rtmsg.self)
@@ -54,33 +75,44 @@ package struct Route: Hashable, Sendable {
             let destination = IPPrefix(
                 address ?? IPPrefix.everything(family).address, length: Int(header.rtm_dst_len))
         else { return [] }
-        func route(_ interfaceIndex: Int32, _ hop: NetlinkAttributes) -> Route {
-            Route(
+        func route(_ interfaceIndex: Int32, _ hop: NetlinkAttributes, _ flags: UInt32) -> Route {
+            var route = Route(
                 to: destination, via: hop.octets(Int(RTA_GATEWAY.rawValue)).flatMap(IPAddress.init(octets:)),
                 interfaceIndex: interfaceIndex, metric: attributes.integer(Int(RTA_PRIORITY.rawValue)) ?? 0,
                 table: attributes.integer(Int(RTA_TABLE.rawValue)) ?? UInt32(header.rtm_table))
+            route.isOnLink = flags & UInt32(RTNH_F_ONLINK) != 0
+            route.source = attributes.octets(Int(RTA_PREFSRC.rawValue)).flatMap(IPAddress.init(octets:))
+            route.origin = header.rtm_protocol
+            return route
+        }
+        if Int(header.rtm_type) == RTN_UNREACHABLE {
+            // IPv6 says that it leaves by loopback.
+            var refusal = route(0, attributes, 0)
+            refusal.isUnreachable = true
+            return [refusal]
         }
         if let interfaceIndex = attributes.integer(Int(RTA_OIF.rawValue), Int32.self) {
-            return [route(interfaceIndex, attributes)]
+            return [route(interfaceIndex, attributes, header.rtm_flags)]
         }
         let hops = attributes.octets(Int(RTA_MULTIPATH.rawValue)).map(nextHops) ?? []
-        return hops.map { index, hop in
-            var route = route(index, hop)
+        return hops.map { index, hop, flags in
+            var route = route(index, hop, flags)
             route.isShared = hops.count > 1
             return route
         }
     }
 
     /// The hops of a multi-path route, each a `struct rtnexthop` and attributes of its own, by its length.
-    private static func nextHops(_ octets: [UInt8]) -> [(index: Int32, attributes: NetlinkAttributes)] {
+    private static func nextHops(_ octets: [UInt8]) -> [(index: Int32, attributes: NetlinkAttributes, flags: UInt32)] {
         let size = MemoryLayout<rtnexthop>.size
-        var hops: [(Int32, NetlinkAttributes)] = []
+        var hops: [(Int32, NetlinkAttributes, UInt32)] = []
         var rest = octets[...]
         while rest.count >= size {
             let hop = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(as: rtnexthop.self) }
             let length = Int(hop.rtnh_len)
             guard (size...rest.count).contains(length) else { break }
-            hops.append((hop.rtnh_ifindex, NetlinkAttributes(octets: Array(rest.prefix(length).dropFirst(size)))))
+            let attributes = NetlinkAttributes(octets: Array(rest.prefix(length).dropFirst(size)))
+            hops.append((hop.rtnh_ifindex, attributes, UInt32(hop.rtnh_flags)))
             // Each begins at a multiple of four.
             rest = rest.dropFirst((length + 3) & ~3)
         }
@@ -89,7 +121,8 @@ package struct Route: Hashable, Sendable {
 }
 
 extension Netlink {
-    /// The unicast routes of a family, of all tables; a multi-path route is one for each of its next hops.
+    /// The routes of a family, of all tables, those that refuse among them; a multi-path route is one for each of its next
+    /// hops.
     package func routes(_ family: AddressFamily) throws(KernelError) -> [Route] {
         var header = rtmsg()
         header.rtm_family = UInt8(family.rawValue)
@@ -99,16 +132,17 @@ extension Netlink {
 
     /// The default route of the main table with the smallest metric; of several next hops the first.
     package func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
-        try routes(family).filter { $0.destination.length == 0 && $0.table == Route.main }
+        try routes(family).filter { $0.destination.length == 0 && $0.table == Route.main && !$0.isUnreachable }
             .min { $0.metric < $1.metric }
     }
 
     /// Adds a route; EEXIST when there is one to the same destination with the same metric.
     package func add(_ route: Route) throws(KernelError) {
         var header = header(route)
-        header.rtm_protocol = UInt8(RTPROT_STATIC)
+        header.rtm_protocol = route.origin
         // IPv4 takes a next hop only where it may lie further away than the link itself; IPv6 ignores the scope.
-        header.rtm_scope = UInt8((route.gateway == nil ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)
+        let isNear = route.gateway == nil && !route.isUnreachable
+        header.rtm_scope = UInt8((isNear ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue)
         try change("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route, header)
     }
 
@@ -123,7 +157,8 @@ extension Netlink {
         var header = rtmsg()
         header.rtm_family = UInt8(route.destination.address.family.rawValue)
         header.rtm_dst_len = UInt8(clamping: route.destination.length)
-        header.rtm_type = UInt8(RTN_UNICAST)
+        header.rtm_type = UInt8(route.isUnreachable ? RTN_UNREACHABLE : RTN_UNICAST)
+        header.rtm_flags = route.isOnLink ? UInt32(RTNH_F_ONLINK) : 0
         return header
     }
 
@@ -133,9 +168,22 @@ extension Netlink {
         var request = NetlinkRequest(call, type, "\(route.destination)", flags: flags, header)
         if route.destination.length > 0 { request.put(Int(RTA_DST.rawValue), route.destination.address.octets) }
         if let gateway = route.gateway { request.put(Int(RTA_GATEWAY.rawValue), gateway.octets) }
-        request.put(Int(RTA_OIF.rawValue), UInt32(bitPattern: route.interfaceIndex))
+        if !route.isUnreachable { request.put(Int(RTA_OIF.rawValue), UInt32(bitPattern: route.interfaceIndex)) }
+        if let source = route.source { request.put(Int(RTA_PREFSRC.rawValue), source.octets) }
         if route.metric > 0 { request.put(Int(RTA_PRIORITY.rawValue), route.metric) }
         request.put(Int(RTA_TABLE.rawValue), route.table)
         try socket.exchange(request)
+    }
+}
+
+extension Route: CustomStringConvertible {
+    /// As ip-route(8) takes it, but for the interface, whose name is not known here.
+    package var description: String {
+        var words = [destination.address.isV4 ? "ip route" : "ip -6 route"]
+        words.append((isUnreachable ? "unreachable " : "") + (destination.length == 0 ? "default" : "\(destination)"))
+        if let gateway { words.append("via \(gateway)") }
+        if metric > 0 { words.append("metric \(metric)") }
+        words.append("table \(Route.name(ofTable: table))")
+        return words.joined(separator: " ")
     }
 }

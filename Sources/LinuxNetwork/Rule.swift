@@ -27,9 +27,12 @@ package struct Rule: Hashable, Sendable {
     package var incoming: String?
     /// Where the packets go; nil for anywhere.
     package var destination: IPPrefix?
-    /// What else must match, which no rule of ours asks for. Only read: rules are not made with these.
+    /// Where they come from; nil for anywhere.
     package var source: IPPrefix?
-    package var mark: UInt32?
+    package var mark: PacketMark?
+    /// Of TCP, UDP and what else has ports. From Linux 4.17.
+    package var destinationPort: UInt16?
+    /// What else must match, which no rule of ours asks for. Only read: rules are not made with these.
     package var outgoing: String?
     /// The rule is about the packets that do not match.
     package var isInverted = false
@@ -38,13 +41,17 @@ package struct Rule: Hashable, Sendable {
     package var origin: UInt8
 
     package init(
-        _ family: AddressFamily, preference: UInt32, incoming: String? = nil, destination: IPPrefix? = nil,
-        _ action: Action, origin: UInt8
+        _ family: AddressFamily, preference: UInt32, incoming: String? = nil, source: IPPrefix? = nil,
+        destination: IPPrefix? = nil, destinationPort: UInt16? = nil, mark: PacketMark? = nil, _ action: Action,
+        origin: UInt8
     ) {
         self.family = family
         self.preference = preference
         self.incoming = incoming
+        self.source = source
         self.destination = destination
+        self.destinationPort = destinationPort
+        self.mark = mark
         self.action = action
         self.origin = origin
     }
@@ -60,7 +67,12 @@ package struct Rule: Hashable, Sendable {
             .flatMap { IPPrefix($0, length: Int(header.dst_len)) }
         source = attributes.octets(FRA_SRC).flatMap(IPAddress.init(octets:))
             .flatMap { IPPrefix($0, length: Int(header.src_len)) }
-        mark = attributes.integer(FRA_FWMARK)
+        mark = attributes.integer(FRA_FWMARK).flatMap { value in
+            PacketMark(asked: value, by: attributes.integer(FRA_FWMASK) ?? .max)
+        }
+        // struct fib_rule_port_range is two 16-bit words, the first and the last.
+        let ports = attributes.integer(FRA_DPORT_RANGE, UInt32.self)
+        destinationPort = ports.flatMap { $0 & 0xffff == $0 >> 16 ? UInt16($0 >> 16) : nil }
         outgoing = attributes.text(FRA_OIFNAME)
         isInverted = header.flags & UInt32(FIB_RULE_INVERT) != 0
         origin = attributes.integer(FRA_PROTOCOL) ?? 0
@@ -97,12 +109,19 @@ extension Netlink {
         var header = fib_rule_hdr()
         header.family = UInt8(rule.family.rawValue)
         header.dst_len = UInt8(clamping: rule.destination?.length ?? 0)
+        header.src_len = UInt8(clamping: rule.source?.length ?? 0)
         header.action = UInt8(rule.action.number)
         var request = NetlinkRequest(call, type, "rule \(rule.preference)", flags: flags, header)
         request.put(FRA_PRIORITY, rule.preference)
         request.put(FRA_PROTOCOL, rule.origin)
         if let incoming = rule.incoming { request.put(FRA_IIFNAME, incoming) }
+        if let source = rule.source { request.put(FRA_SRC, source.address.octets) }
         if let destination = rule.destination { request.put(FRA_DST, destination.address.octets) }
+        if let port = rule.destinationPort { request.put(FRA_DPORT_RANGE, UInt32(port) << 16 | UInt32(port)) }
+        if let mark = rule.mark {
+            request.put(FRA_FWMARK, mark.value)
+            request.put(FRA_FWMASK, mark.mask)
+        }
         switch rule.action {
         case .lookup(let table): request.put(FRA_TABLE, table)
         case .goto(let preference): request.put(FRA_GOTO, preference)
@@ -129,7 +148,10 @@ extension Rule: CustomStringConvertible {
     /// As ip-rule(8) takes it.
     package var description: String {
         var words = [family == .v4 ? "ip rule" : "ip -6 rule", "preference \(preference)"]
+        if let source { words.append("from \(source)") }
         if let destination { words.append("to \(destination)") }
+        if let mark { words.append("fwmark \(mark)") }
+        if let destinationPort { words.append("dport \(destinationPort)") }
         if let incoming { words.append("iif \(incoming)") }
         switch action {
         case .lookup(let table): words.append("lookup \(Route.name(ofTable: table))")
@@ -140,5 +162,13 @@ extension Rule: CustomStringConvertible {
         case .nothing: words.append("nop")
         }
         return words.joined(separator: " ")
+    }
+}
+
+extension PacketMark {
+    /// Nil where no bit is asked.
+    fileprivate init?(asked value: UInt32, by mask: UInt32) {
+        guard mask != 0 else { return nil }
+        self.init(value, mask: mask)
     }
 }

@@ -1,4 +1,6 @@
+import LinuxNetwork
 import PacketParse
+import Steering
 
 /// What a firewall that drops what it does not know, as Gluetun's, must be told beside a node: in words of iptables.
 ///
@@ -11,11 +13,11 @@ package struct FirewallNeeds: Sendable {
         package let rules: [String]
     }
 
-    /// The mark, its mask, and who bears it: what leaves by the uplink and not by the VPN.
-    static let marks: [(mark: UInt32, mask: UInt32, bearer: String)] = [
-        (0x80000, 0xff0000, "tailscaled's own packets"),
-        (0x1_000000, 0xff_000000, "packets of the control plane that forwarder marks"),
-        (0x2_000000, 0xff_000000, "forwarder's questions for Tailscale's names"),
+    /// What leaves by the uplink and not by the VPN, and who bears it.
+    static let marks: [(mark: PacketMark, bearer: String)] = [
+        (.bypass, "tailscaled's own packets"),
+        (.control, "packets of the control plane that forwarder marks"),
+        (.question, "forwarder's questions for Tailscale's names"),
     ]
 
     package let needs: [Need]
@@ -25,9 +27,7 @@ package struct FirewallNeeds: Sendable {
         let control = Self.marks.map { mark in
             Need(
                 reason: "\(mark.bearer) leave by the uplink, where only the VPN's own do otherwise",
-                rules: both.map {
-                    "\($0) -A OUTPUT -m mark --mark 0x\(String(mark.mark, radix: 16))/0x\(String(mark.mask, radix: 16)) -j ACCEPT"
-                })
+                rules: both.map { "\($0) -A OUTPUT -m mark --mark \(mark.mark) -j ACCEPT" })
         }
         let node = Need(
             reason: "clients reach the node itself, also where Tailscale's own accept stands in another filter",

@@ -13,9 +13,6 @@ package struct Resolver: Equatable, Sendable {
     /// Set on its sockets before anything else; 0 is none.
     package let mark: UInt32
 
-    /// The stub's own, in the octet of the mark that is ours. It selects the uplink's table, and the guard lets it pass.
-    package static let directMark: UInt32 = 0x0200_0000
-
     package init(_ address: IPAddress, port: Int = 53, interface: Int32? = nil, mark: UInt32 = 0) {
         self.address = address
         self.port = port

@@ -1,6 +1,6 @@
 internal import CBPF
 import Glibc
-import LinuxNetwork
+package import LinuxNetwork
 import Synchronization
 
 /// The eBPF programs in the kernel, and the memory they share with us.
@@ -11,6 +11,8 @@ import Synchronization
     let skeleton: UnsafeMutablePointer<steering_bpf>
     /// What `keepLocal` has put into the programs' trie.
     var kept: Set<IPPrefix> = []
+    /// What `guardUplinks` has told the guard.
+    var guardRules = GuardRules()
 
     /// Loads the programs, closed. Needs CAP_BPF and CAP_NET_ADMIN and nothing else.
     package init() throws(LoadRefusal) {
@@ -35,7 +37,7 @@ import Synchronization
 
     deinit { unsafe steering_bpf__destroy(skeleton) }
 
-    /// What is attached to the ingress of the interface that the program's name says.
+    /// What is attached to the interface that the program's name says.
     package func loaded(_ program: Program) -> LoadedProgram {
         let programs = unsafe skeleton.pointee.progs
         let loaded =
@@ -44,6 +46,7 @@ import Synchronization
             case .vpnIngress: unsafe programs.vpn_ingress
             case .insidePortIngress: unsafe programs.inside_port_ingress
             case .outsidePortIngress: unsafe programs.outside_port_ingress
+            case .guardEgress: unsafe programs.guard_egress
             }
         let descriptor = unsafe bpf_program__fd(loaded)
         var facts = bpf_prog_info()
@@ -58,6 +61,10 @@ import Synchronization
         case vpnIngress = "vpn_ingress"
         case insidePortIngress = "inside_port_ingress"
         case outsidePortIngress = "outside_port_ingress"
+        case guardEgress = "guard_egress"
+
+        /// Which way the packets go that meet it.
+        package var direction: Filter.Direction { self == .guardEgress ? .egress : .ingress }
     }
 }
 

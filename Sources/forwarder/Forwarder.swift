@@ -8,7 +8,10 @@ struct Forwarder: ParsableCommand {
         commandName: "forwarder",
         abstract: "Carries the traffic of a Tailscale exit node into a VPN, and nowhere else.",
         version: "forwarder \(version)",
-        subcommands: [Run.self, Down.self, Doctor.self, Status.self, Flows.self, Demo.self, Leaktest.self, Bench.self, Print.self])
+        subcommands: [
+            Run.self, Guard.self, Down.self, Doctor.self, Status.self, Flows.self, Demo.self, Leaktest.self,
+            Bench.self, Print.self,
+        ])
 
     /// Does what the arguments say.
     static func follow(_ arguments: [String]) -> Node.ExitCode {

@@ -13,7 +13,9 @@ import Testing
 
     init() throws {
         lab = try PlainLab()
-        watch = try MarkWatch(on: lab.node, interface: "tun0")
+        try lab.node.ip("route del default dev tun0\nroute del ::/0 dev tun0")
+        try lab.layUplink("eth0", 1, metric: 100)
+        watch = try MarkWatch(on: lab.node, interface: "eth0")
     }
 
     private func start() throws -> ForwarderProcess { try ForwarderProcess(Binary.path.path, on: lab) }

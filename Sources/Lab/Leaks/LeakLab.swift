@@ -81,7 +81,7 @@ extension LeakLab {
     }
 
     package func redigVPN() throws(LabFailure) {
-        try lab.digVPNTunnel(mark: GluetunRules.mark)
+        try lab.digVPNTunnel()
         try gluetun.routeIntoTunnel()
     }
 
@@ -112,7 +112,6 @@ extension LeakLab {
             route replace ::/0 via \(Self.gateways.v6)
             """)
         try gluetun.routeByUplink()
-        try lab.node.ip("route replace default via 192.0.2.1 dev eth0 table 51\nroute replace ::/0 via 2001:db8:2::1 dev eth0 table 51")  // INTERIM
     }
 
     package func cutUplink() throws(LabFailure) { try lab.cutUplink() }
@@ -120,13 +119,12 @@ extension LeakLab {
     package func relayUplink() throws(LabFailure) {
         try lab.layUplink()
         try gluetun.routeByUplink()
-        try lab.node.ip("route replace default via 192.0.2.1 dev eth0 table 51\nroute replace ::/0 via 2001:db8:2::1 dev eth0 table 51")  // INTERIM
     }
 
     package func cutTailnet() { lab.cutTailnetTunnel() }
 
     package func redigTailnet() throws(LabFailure) {
-        try lab.digTailnetTunnel(mark: "0x80000", allowed: Self.anybody)
+        try lab.digTailnetTunnel(allowed: Self.anybody)
         try tailscale.routeIntoTailnet()
         try lab.greetClient()
     }

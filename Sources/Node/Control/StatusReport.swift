@@ -1,6 +1,7 @@
 package import DataPlane
 package import FoundationEssentials
 package import SplitDNS
+package import Steering
 
 /// How a running node stands, as `forwarder status` tells it.
 package struct StatusReport: Report, Equatable {
@@ -151,6 +152,32 @@ package struct StatusReport: Report, Equatable {
     /// By what tailscaled's control plane is known: our programs' mark, or its own alone.
     package enum ControlPlaneMarking: String, Codable, Sendable { case ebpf, tailscaled }
 
+    /// What left by the uplinks since the packet loop was started, and what was kept from it.
+    package struct Guard: Codable, Equatable, Sendable {
+        package typealias Tally = GuardCount.Tally
+
+        package var mode: GuardMode
+        /// Where it stands.
+        package var interfaces: [String]
+        /// By class: control, encapsulation, management, client, routed.
+        package var classes: [String: Tally]
+        /// By reason; of a guard that observes, of packets that left.
+        package var refused: [String: Tally]
+        /// What a guard that observes let pass.
+        package var leaked: Tally
+
+        package init(
+            mode: GuardMode, interfaces: [String], classes: [String: Tally] = [:], refused: [String: Tally] = [:],
+            leaked: Tally = Tally()
+        ) {
+            self.mode = mode
+            self.interfaces = interfaces
+            self.classes = classes
+            self.refused = refused
+            self.leaked = leaked
+        }
+    }
+
     /// How names are split.
     package struct DNS: Codable, Equatable, Sendable {
         /// Where the namespace's processes ask.
@@ -189,6 +216,10 @@ package struct StatusReport: Report, Equatable {
     /// Networks that are left to the host: by the setting `local`, and those that tailscaled advertises.
     package var local: [String] = []
     package var controlPlaneMarking = ControlPlaneMarking.tailscaled
+    /// None before the uplinks were looked at.
+    package var `guard`: Guard?
+    /// By interface, what left by it in which class: all of an uplink's, and by the VPN what clients sent.
+    package var egress: [String: [String: GuardCount.Tally]] = [:]
     /// None while the edges are not there.
     package var ports: Ports?
     package var forwarded = Forwarded()

@@ -14,10 +14,9 @@ extension Probe {
             // Nobody's addresses: kept for documentation (RFC 5737, RFC 3849).
             for (family, address) in [("IPv4", "203.0.113.1"), ("IPv6", "2001:db8::1")] {
                 for mark in FirewallNeeds.marks
-                where try FirewallTrial.isRefused(by: uplink.name, mark: mark.mark, to: address) {
+                where try FirewallTrial.isRefused(by: uplink.name, mark: mark.mark.value, to: address) {
                     return .warning(
-                        "a firewall here refuses \(mark.bearer) on \(uplink.name) (\(family), mark "
-                            + "0x\(String(mark.mark, radix: 16)))",
+                        "a firewall here refuses \(mark.bearer) on \(uplink.name) (\(family), mark \(mark.mark))",
                         remedy: remedy)
                 }
             }

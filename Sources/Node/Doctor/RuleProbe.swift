@@ -110,7 +110,7 @@ extension Rule {
     fileprivate func meetsClients(_ settings: NodeSettings) -> Bool {
         if isInverted { return true }
         if let incoming, incoming != settings.tailnet { return false }
-        if outgoing != nil || (mark ?? 0) != 0 { return false }
+        if outgoing != nil || (mark?.value ?? 0) != 0 { return false }
         if let destination, settings.local.contains(destination) { return false }
         return source.map { source in
             Self.tailnets.contains { $0.contains(source.address) || source.contains($0.address) }

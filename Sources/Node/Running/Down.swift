@@ -17,6 +17,8 @@ package struct DownReport: Report {
     package private(set) var removed: [Removal] = []
     /// Rules of policy routing that were deleted, as ip-rule(8) writes them.
     package private(set) var rules: [String] = []
+    /// Routes of ours, as ip-route(8) writes them, but for their interfaces.
+    package private(set) var routes: [String] = []
     /// The file by which names were asked of a node's stub resolver, where it was taken over.
     package private(set) var resolvConf: String?
 
@@ -27,12 +29,20 @@ package struct DownReport: Report {
         try Self.awaitEndOfPorts(settings)
         do throws(KernelError) {
             if try NameService.giveBack() { resolvConf = NameService.file.path }
-            // Backwards: what fails closed goes last.
+            // Backwards: what fails closed goes last, of the rest the guard.
             let netlink = try Netlink()
             var failure: KernelError?
             for link in try netlink.links() {
                 // One that cannot be given back keeps no other.
                 do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
+            }
+            for route in try Route.ours(netlink) {
+                do throws(KernelError) {
+                    try netlink.delete(route)
+                    routes.append("\(route)")
+                } catch {
+                    if ![ESRCH, ENODEV].contains(error.errno.rawValue) { failure = failure ?? error }
+                }
             }
             let ours = try Rule.ours(netlink)
             // A start that was killed may have left its hooks before a program stood there. Its rules were first.

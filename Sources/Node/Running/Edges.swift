@@ -7,7 +7,9 @@ package import PacketParse
 package struct Edges: Sendable {
     package let tailnet: Link?
     package let vpn: Link?
-    package let uplink: Link?
+    package let uplinks: Uplinks
+    /// The first of them.
+    package var uplink: Link? { uplinks.links.first }
     /// What the loop is to know of the tailnet edge: it answers clients from these addresses.
     package let inside: Interface
     /// And of the vpn edge: clients leave by these addresses.
@@ -23,7 +25,7 @@ package struct Edges: Sendable {
 
 extension Edges {
     package static let none = Edges(
-        tailnet: nil, vpn: nil, uplink: nil, inside: .none, outside: .none, nodeAddresses: [], missing: [],
+        tailnet: nil, vpn: nil, uplinks: .none, inside: .none, outside: .none, nodeAddresses: [], missing: [],
         isAbandoned: false)
 
     /// Why these can be no edges, however long one waits.
@@ -42,13 +44,16 @@ extension Edges {
     }
 
     /// Looks them up, now.
-    package init(_ settings: NodeSettings, _ netlink: borrowing Netlink) throws(KernelError) {
+    ///
+    /// - Parameter uplinks: names of those that were uplinks before.
+    package init(
+        _ settings: NodeSettings, _ netlink: borrowing Netlink, formerly uplinks: Set<String> = []
+    ) throws(KernelError) {
         let links = try netlink.links()
         // By the kernel, which also knows an interface's other names.
         tailnet = try netlink.link(named: settings.tailnet)
         vpn = try netlink.link(named: settings.vpn)
-        // Only told: without it nothing else is held up.
-        uplink = (try? Edges.uplink(settings, links, netlink)) ?? nil
+        self.uplinks = try Uplinks(settings, links, formerly: uplinks, netlink)
         let ports = Side.allCases.map(\.portName)
         let ownIndex = tailnet?.index
         let others = links.filter { !$0.isLoopback && !ports.contains($0.name) && $0.index != ownIndex }
@@ -76,17 +81,6 @@ extension Edges {
             if outside.isBare { missing.append("an address on \(settings.vpn)") }
         }
         self.missing = missing
-    }
-
-    /// The one named, or that of the default route; IPv4's where the two families' differ.
-    private static func uplink(
-        _ settings: NodeSettings, _ links: [Link], _ netlink: borrowing Netlink
-    ) throws(KernelError) -> Link? {
-        if let name = settings.uplink { return try netlink.link(named: name) }
-        for family in AddressFamily.allCases {
-            if let route = try netlink.defaultRoute(family) { return links.first { $0.index == route.interfaceIndex } }
-        }
-        return nil
     }
 }
 

@@ -3,6 +3,7 @@ import LinuxSystem
 import Logging
 import PacketParse
 import SplitDNS
+import Steering
 import Synchronization
 
 /// Split DNS of a running node: the stub resolver, and the file by which the namespace's own processes come to it.
@@ -51,7 +52,7 @@ final class NameService: Sendable {
         do throws(Stub.Unbindable) {
             return try Stub(
                 at: settings.listen.address, port: Int(settings.listen.port),
-                direct: Resolver(settings.direct, mark: Resolver.directMark), vpn: Resolver(resolver),
+                direct: Resolver(settings.direct, mark: PacketMark.question.value), vpn: Resolver(resolver),
                 names: DirectNames(below: settings.directNames))
         } catch {
             throw Refusal(listening: settings.listen, errno: error.errno)

@@ -1,4 +1,5 @@
 import DataPlane
+import Glibc
 import LinuxNetwork
 import LinuxSystem
 import PacketParse
@@ -12,7 +13,9 @@ struct Plan: Sendable {
     /// Each can be asked for, made true and taken back.
     enum Step: Hashable, Sendable {
         case rule(Rule)
-        /// A program at a link's ingress, before anybody else's, so that nobody sees exit traffic first.
+        /// In a table of ours, or at the end of the VPN's.
+        case route(Route)
+        /// A program at a link, before anybody else's, so that nobody sees exit traffic first.
         case program(Steering.Program, on: String)
         /// A port of ours: large packets, a long queue, silent, up. All of it goes with the port.
         case port(Side)
@@ -22,21 +25,32 @@ struct Plan: Sendable {
 
     let steps: [Step]
 
-    /// What a node needs for itself, before it has an edge. Its first steps fail closed: from here on the kernel routes
-    /// nothing that comes in by the tailnet edge but to what is kept local, though that edge be made anew while nobody runs.
-    init(closing settings: NodeSettings) {
-        let closed = AddressFamily.allCases.map { Step.rule(.closing(settings.tailnet, $0)) }
+    /// What closes a host, before it has an edge: the guard on the uplinks, and rules by which the kernel routes nothing that
+    /// comes in by the tailnet edge but to what is kept local, nor anything that the VPN sends without being asked, though
+    /// those edges be made anew while nobody runs. Then the ways of the control plane.
+    init(closing settings: NodeSettings, beside uplinks: Uplinks) {
+        let guarded = uplinks.links.map { Step.program(.guardEgress, on: $0.name) }
+        let closed = AddressFamily.allCases.map { Rule.closing(settings.tailnet, $0) } + Rule.closingClientDNS
         let open = settings.local.map { prefix in
-            Step.rule(
-                Rule(
-                    prefix.address.family, preference: 90, incoming: settings.tailnet, destination: prefix,
-                    .lookup(Route.main), origin: Rule.forwarder))
+            Rule(
+                prefix.address.family, preference: 90, incoming: settings.tailnet, destination: prefix,
+                .lookup(Route.main), origin: Rule.forwarder)
         }
+        // Where uplink and VPN are one, the host's networks are behind it, too.
+        let isApart = !uplinks.links.contains { $0.name == settings.vpn }
+        let unasked = isApart ? Rule.closingUnasked(settings) : []
+        steps =
+            guarded + (closed + open + unasked).map(Step.rule) + uplinks.mirror.map(Step.route)
+            + uplinks.rules.map(Step.rule)
+    }
+
+    /// The same, and the ports, which end with their process.
+    func withPorts() -> Plan {
         // The programs before the port comes up: no packet of a port ever meets the host's stack.
         let ports = Side.allCases.flatMap { side in
             [Step.program(side == .inside ? .insidePortIngress : .outsidePortIngress, on: side.portName), .port(side)]
         }
-        steps = closed + open + Rule.toTailnet.map(Step.rule) + ports
+        return Plan(steps + ports)
     }
 
     /// - Parameter steps: what else is to hold, once the edges are there.
@@ -62,9 +76,20 @@ struct Plan: Sendable {
     ///
     /// - Parameter made: gains the steps that were made and can be taken back, also when a later one is refused.
     func settle(_ host: borrowing Host, made: inout [Step]) throws(KernelError) {
-        let rules = Set(try Rule.ours(host.netlink))
-        for step in steps where try !step.holds(host, rules) {
+        let ours = try Ours(host.netlink)
+        for step in steps where try !step.holds(host, ours) {
             if try step.make(host) { made.append(step) }
+        }
+        try endOtherRoutes(ours, host)
+    }
+
+    /// Ends routes of ours that are no longer meant: an uplink's that are gone, of other settings, of a dead node.
+    private func endOtherRoutes(_ ours: Ours, _ host: borrowing Host) throws(KernelError) {
+        for route in ours.routes where !steps.contains(.route(route)) {
+            do throws(KernelError) { try host.netlink.delete(route) } catch {
+                // The kernel takes an interface's routes with it.
+                guard [ESRCH, ENODEV].contains(error.errno.rawValue) else { throw error }
+            }
         }
     }
 
@@ -96,6 +121,17 @@ struct Plan: Sendable {
     }
 }
 
+/// What of forwarder's the kernel holds, asked for once for a plan that may hold a thousand steps.
+struct Ours {
+    let rules: Set<Rule>
+    let routes: Set<Route>
+
+    init(_ netlink: borrowing Netlink) throws(KernelError) {
+        rules = Set(try Rule.ours(netlink))
+        routes = Set(try Route.ours(netlink))
+    }
+}
+
 /// The host as a plan meets it.
 struct Host: ~Copyable {
     let netlink: Netlink
@@ -112,10 +148,10 @@ extension Plan.Step {
     private static let queueLength: UInt32 = 4096
     private static let mtu: UInt32 = 65_535
 
-    /// - Parameter rules: of ours, as they are now; listed once for a plan that may hold a thousand.
-    func holds(_ host: borrowing Host, _ rules: Set<Rule>) throws(KernelError) -> Bool {
+    func holds(_ host: borrowing Host, _ ours: Ours) throws(KernelError) -> Bool {
         switch self {
-        case .rule(let rule): return rules.contains(rule)
+        case .rule(let rule): return ours.rules.contains(rule)
+        case .route(let route): return ours.routes.contains(route)
         case .program(let program, let name):
             guard let loaded = host.programs[program], let link = try host.netlink.link(named: name) else {
                 return false
@@ -139,6 +175,16 @@ extension Plan.Step {
             } catch {
                 // A kernel without IPv6 routes none.
                 guard error.errno == .addressFamilyNotSupported else { throw error }
+                return false
+            }
+        case .route(let route):
+            do throws(KernelError) {
+                try host.netlink.add(route)
+                return true
+            } catch {
+                // What comes and goes meanwhile is met by the next look, and a host without IPv6 routes none.
+                let harmless = route.destination.address.isV4 ? [] : [EAFNOSUPPORT, EACCES]
+                guard ([ENETDOWN, ENODEV] + harmless).contains(error.errno.rawValue) else { throw error }
                 return false
             }
         case .program(let program, let name):
@@ -174,6 +220,7 @@ extension Plan.Step {
     fileprivate func takeBack(_ host: borrowing Host) {
         switch self {
         case .rule(let rule): try? host.netlink.delete(rule)
+        case .route(let route): try? host.netlink.delete(route)
         case .program(let program, let name):
             let filter = Attachment.filter(program)
             guard let link = try? host.netlink.link(named: name),
@@ -199,7 +246,9 @@ extension Plan.Step: CustomStringConvertible {
     var description: String {
         switch self {
         case .rule(let rule): "\(rule)"
-        case .program(let program, let name): "eBPF program \(Attachment.filter(program).name) at ingress of \(name)"
+        case .route(let route): "\(route)"
+        case .program(let program, let name):
+            "eBPF program \(Attachment.filter(program).name) at \(program.direction) of \(name)"
         case .port(let side):
             "tun device \(side.portName) up, with MTU \(Self.mtu), queue \(Self.queueLength), no addresses"
         case .marks(let cgroup): "eBPF programs at cgroup \(cgroup.path), for marks on what tailscaled connects"
@@ -211,9 +260,31 @@ extension Rule {
     /// The originator that the rules of every forwarder bear (`rt_protos`; nobody else's in iproute2's list).
     static let forwarder: UInt8 = 0xF0
 
-    /// Refuses what comes in by the tailnet edge.
+    /// Refuses to route what comes in by the tailnet edge.
     static func closing(_ tailnet: String, _ family: AddressFamily) -> Rule {
         Rule(family, preference: 91, incoming: tailnet, .unreachable, origin: forwarder)
+    }
+
+    /// The return-path filter: the host routes nothing of what the VPN sends, for answers to clients come in by our port.
+    /// Excepted are networks that are kept local and lie behind the VPN.
+    static func closingUnasked(_ settings: NodeSettings) -> [Rule] {
+        let answers = settings.local.map { prefix in
+            Rule(
+                prefix.address.family, preference: 90, incoming: settings.vpn, source: prefix, .goto(92),
+                origin: forwarder)
+        }
+        return answers
+            + AddressFamily.allCases.map {
+                Rule($0, preference: 91, incoming: settings.vpn, .blackhole, origin: forwarder)
+            }
+    }
+
+    /// tailscaled asks again, marked as its control plane is, what a client asked (DNS, DNS over TLS): that may not leave by
+    /// the uplink, also not by one that is made anew without a guard.
+    static let closingClientDNS = AddressFamily.allCases.flatMap { family in
+        [53, 853].map {
+            Rule(family, preference: 91, destinationPort: $0, mark: .bypass, .unreachable, origin: forwarder)
+        }
     }
 
     /// Of this node, a dead one, another version.
@@ -234,9 +305,10 @@ extension Rule {
 enum Attachment {
     private static let prefix = "forwarder:"
 
-    /// Where a program stands: before anybody else's, so that nobody sees exit traffic first.
+    /// Where a program stands: before anybody else's, so that nobody sees exit traffic first, nor lets pass by the uplink what
+    /// may not leave there.
     static func filter(_ program: Steering.Program) -> Filter {
-        Filter(prefix + program.rawValue, .ingress, priority: 1, handle: 0xF0)
+        Filter(prefix + program.rawValue, program.direction, priority: 1, handle: 0xF0)
     }
 
     /// Whether this one, left alone by its node, drops exit traffic: it stands where that comes in.

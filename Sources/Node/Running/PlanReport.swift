@@ -22,13 +22,13 @@ package struct PlanReport: Report {
         (steps, waitingFor) = try refusing(couldNot: "look at the host") { () throws(KernelError) in
             let host = try Host()
             let edges = try Edges(settings, host.netlink)
-            let plan = Plan(closing: settings)
+            let plan = Plan(closing: settings, beside: edges.uplinks).withPorts()
                 .attached(to: edges, marking: try? TailscaledCgroup.find(), of: settings)
             unfit = edges.unfit(settings)
             var steps: [Step] = []
-            let rules = Set(try Rule.ours(host.netlink))
+            let ours = try Ours(host.netlink)
             for step in plan.steps {
-                steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, rules, settings)))
+                steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, ours, settings)))
             }
             if settings.dns.mode == .on {
                 let text = try NameService.file.read() ?? []
@@ -46,10 +46,10 @@ package struct PlanReport: Report {
 extension Plan.Step {
     /// For who has loaded no programs to compare with.
     fileprivate func seemsToHold(
-        _ host: borrowing Host, _ rules: Set<Rule>, _ settings: NodeSettings
+        _ host: borrowing Host, _ ours: Ours, _ settings: NodeSettings
     ) throws(KernelError) -> Bool {
         switch self {
-        case .rule, .port: return try holds(host, rules)
+        case .rule, .route, .port: return try holds(host, ours)
         case .program(let program, let name):
             guard let link = try host.netlink.link(named: name) else { return false }
             return try Attachment.all(on: link, host.netlink).contains(Attachment.filter(program))

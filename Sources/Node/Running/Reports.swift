@@ -3,6 +3,7 @@ import FoundationEssentials
 import LinuxNetwork
 import LinuxSystem
 import PacketParse
+import Steering
 
 // What a running node answers, put together from the loop's snapshot.
 
@@ -45,6 +46,13 @@ extension StatusReport {
         forwarded = Forwarded(
             egress: Traffic(statistics.egress), ingress: Traffic(statistics.ingress),
             hairpin: Traffic(statistics.hairpin), fragmented: statistics.packetsFragmented)
+        let guardCounts = try refusing(couldNot: "read the guard's counters", session.guardCounts)
+        add(guardCounts, present.uplinks, settings.guarding)
+        if let vpn = edges.vpn?.name, present.uplinks.links.allSatisfy({ $0.name != vpn }) {
+            egress[vpn] = [
+                "client": .init(packets: statistics.egress.packets, bytes: statistics.egress.bytes)
+            ]
+        }
         flows.live = snapshot.flowsLive
         flows.opened = statistics.flowsOpened
         flows.evicted = statistics.flowsEvicted
@@ -68,6 +76,31 @@ extension StatusReport {
         } catch {
             throw Refusal(couldNot: "read the kernel's counters", error)
         }
+    }
+}
+
+extension StatusReport {
+    /// What left by the uplinks, by its class, or was kept from it.
+    private mutating func add(_ counts: [GuardCount], _ uplinks: Uplinks, _ mode: GuardMode) {
+        var all = Guard(mode: mode, interfaces: uplinks.links.map(\.name))
+        for count in counts {
+            if count.isRefusal {
+                all.refused[count.name, default: .init()] += count.tally
+                all.leaked += count.leaked
+            } else {
+                all.classes[count.name, default: .init()] += count.tally
+                guard let link = uplinks.links.first(where: { $0.index == count.uplink.index }) else { continue }
+                egress[link.name, default: [:]][count.name] = count.tally
+            }
+        }
+        self.guard = all
+    }
+}
+
+extension GuardCount.Tally {
+    fileprivate static func += (sum: inout Self, more: Self) {
+        sum.packets += more.packets
+        sum.bytes += more.bytes
     }
 }
 

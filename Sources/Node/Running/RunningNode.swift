@@ -134,6 +134,8 @@ package final class RunningNode: Sendable {
         /// When to give up, as long as nothing was forwarded.
         var deadline: Instant?
         var isFirstLook = true
+        /// Names of interfaces that have been uplinks.
+        var uplinks: Set<String> = []
         /// What was last told to be missing: it is told once.
         var told: [String]?
         /// What tailscaled last told, and so did we.
@@ -178,8 +180,9 @@ package final class RunningNode: Sendable {
         var unfit: Refusal?
         var edges = Edges.none
         do throws(KernelError) {
-            edges = try Edges(settings, host.netlink)
-            unfit = edges.unfit(settings)
+            edges = try Edges(settings, host.netlink, formerly: course.uplinks)
+            course.uplinks.formUnion(edges.uplinks.links.map(\.name))
+            unfit = edges.unfit(settings) ?? edges.uplinks.lockOut(settings)
             course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
             course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
             missing = edges.missing
@@ -226,7 +229,8 @@ package final class RunningNode: Sendable {
 
     private func unfit(_ settings: NodeSettings, _ host: borrowing Host) throws(Refusal) -> Refusal? {
         try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in
-            try Edges(settings, host.netlink).unfit(settings)
+            let edges = try Edges(settings, host.netlink)
+            return edges.unfit(settings) ?? edges.uplinks.lockOut(settings)
         }
     }
 

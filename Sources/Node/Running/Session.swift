@@ -48,7 +48,7 @@ final class Session: Sendable {
     ///
     /// - Throws: what could not be had; nothing is left of the rest.
     init(_ settings: NodeSettings, _ host: inout Host) throws(Refusal) {
-        let steering = try Self.load()
+        var steering = try Self.load()
         for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
         marks = ControlPlaneMarks(steering.controlPlane)
         host.marks = marks
@@ -57,7 +57,11 @@ final class Session: Sendable {
         var outside = try Self.openPort(.outside)
         var made: [Plan.Step] = []
         do throws(KernelError) {
-            try Plan(closing: settings).settle(host, made: &made)
+            let edges = try Edges(settings, host.netlink)
+            // The guard may take the place of another's: it must know at once what passes.
+            try steering.keepLocal(settings.keptLocal(edges))
+            steering.guardUplinks(by: GuardRules(settings, edges.uplinks))
+            try Plan(closing: settings, beside: edges.uplinks).withPorts().settle(host, made: &made)
         } catch {
             Plan.takeBack(made, host)
             throw Refusal(couldNot: "close the host and set up the ports fwd-in and fwd-out", error)
@@ -137,10 +141,12 @@ final class Session: Sendable {
             }
             try steering.withLock { steering throws(KernelError) in
                 try steering.keepLocal(settings.keptLocal(edges))
+                steering.guardUplinks(by: GuardRules(settings, edges.uplinks))
                 // The programs must know their edges before the first packet.
                 steering.learn(ways)
             }
-            let plan = Plan(closing: settings).attached(to: edges, marking: findCgroup())
+            let plan = Plan(closing: settings, beside: edges.uplinks).withPorts()
+                .attached(to: edges, marking: findCgroup())
             try plan.settle(host, made: &made)
             if isOpen {
                 // Not before all else holds: a dead node's rule may be what closes.
@@ -234,6 +240,11 @@ final class Session: Sendable {
 
     // MARK: Counts
 
+    /// What the guard has counted, and since when.
+    func guardCounts() throws(KernelError) -> [GuardCount] {
+        try steering.withLock { steering throws(KernelError) in try steering.guardCounts() }
+    }
+
     /// Packets that the programs dropped, by what they say of it.
     func steeringDrops() throws(KernelError) -> [String: UInt64] {
         let now = try steering.withLock { steering throws(KernelError) in try steering.verdicts() }
@@ -249,7 +260,7 @@ final class Session: Sendable {
 // MARK: Parts
 
 extension Session {
-    private static func load() throws(Refusal) -> Steering {
+    static func load() throws(Refusal) -> Steering {
         do {
             return try Steering()
         } catch {
@@ -326,7 +337,7 @@ extension NodeSettings {
     }
 
     /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
-    fileprivate func keptLocal(_ edges: Edges) -> [IPPrefix] {
+    func keptLocal(_ edges: Edges) -> [IPPrefix] {
         let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }
         return services + edges.nodeAddresses.map { IPPrefix(host: $0) } + local
     }

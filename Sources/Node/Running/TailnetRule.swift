@@ -12,7 +12,7 @@ extension Rule {
     /// be a server of the VPN's, whose network these may be, too.
     static let toTailnet = tailnets.map { tailnet in
         Rule(
-            tailnet.address.family, preference: 94, destination: tailnet, .lookup(tailscaledTable), origin: forwarder)
+            tailnet.address.family, preference: 93, destination: tailnet, .lookup(tailscaledTable), origin: forwarder)
     }
 
     /// The number is tailscaled's (wgengine/router).

@@ -1,5 +1,6 @@
 package import LinuxNetwork
 package import Logging
+package import Steering
 
 /// What a node was told, checked: each value is usable, and they fit each other.
 package struct NodeSettings: Sendable, Equatable {
@@ -13,6 +14,9 @@ package struct NodeSettings: Sendable, Equatable {
     package var local: [IPPrefix] = []
     package var tailscaledSocket = "/var/run/tailscale/tailscaled.sock"
     package var dns = DNSSettings()
+    package var guarding = GuardMode.on
+    /// None where nothing was said, which is not the same as that there are none.
+    package var allow: [GuardRules.Service]?
     package var controlSocket = "/run/forwarder/control.sock"
     package var log = Logger.Level.info
 
@@ -51,6 +55,14 @@ package struct NodeSettings: Sendable, Equatable {
 
 /// How packets are to be read and written; `auto` takes io_uring where the kernel grants it.
 package enum IOPreference: String, CaseIterable, Sendable { case auto, uring, poll }
+
+/// What the guard does with what must not leave by the uplink.
+package enum GuardMode: String, CaseIterable, Codable, Sendable {
+    /// Drops it.
+    case on
+    /// Lets it pass, and counts it as leaked.
+    case observe
+}
 
 /// Ports from the first to the last, both included.
 package struct PortRange: Hashable, Sendable, CustomStringConvertible {

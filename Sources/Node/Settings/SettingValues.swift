@@ -1,4 +1,5 @@
 import LinuxNetwork
+import Steering
 
 // From text to value, one function per kind of value. Each throws the reason, which continues `"text" `.
 
@@ -94,4 +95,23 @@ func socketPath(_ text: String) throws(Misfit) -> String {
         throw Misfit(reason: "has \(text.utf8.count) octets where a Unix socket has at most 107")
     }
     return text
+}
+
+/// Services joined by commas; `none`, or nothing, is a list too.
+func services(_ text: String) throws(Misfit) -> [GuardRules.Service]? {
+    guard !text.isEmpty, text != "none" else { return [] }
+    var services: [GuardRules.Service] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        let written = String(part.drop { $0 == " " })
+        let words = written.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard words.count == 2, let transport = GuardRules.Service.Transport(rawValue: words[0]) else {
+            throw Misfit(reason: "holds \"\(written)\", which is not tcp or udp, a slash and a port")
+        }
+        do {
+            services.append(.init(transport, try wholeNumber(words[1], in: 1...65_535)))
+        } catch {
+            throw Misfit(reason: "holds \"\(written)\", whose port \(error.reason)")
+        }
+    }
+    return services
 }

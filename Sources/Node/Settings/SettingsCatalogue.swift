@@ -7,7 +7,7 @@ extension Setting {
         Setting(
             "vpn", \.vpn, meaning: "edge by which it leaves", example: "tun0", parse: edgeName),
         Setting(
-            "uplink", \.uplink, meaning: "edge that carries both tunnels; so far only shown by `status`",
+            "uplink", \.uplink, meaning: "edge that carries both tunnels, and on which the guard stands",
             example: "eth0", byDefault: "interface of the default route", parse: edgeName),
         Setting(
             "io", \.io, meaning: "how packets are read and written: auto, uring or poll", example: "auto",
@@ -25,6 +25,14 @@ extension Setting {
             "tailscaled_socket", \.tailscaledSocket,
             meaning: "tailscaled's Unix socket, which tells networks to keep as `local` does",
             example: "/var/run/tailscale/tailscaled.sock", parse: socketPath),
+        Setting(
+            "guard", \.guarding,
+            meaning: "what becomes of packets that must not leave by the uplink: on drops, observe counts them as leaked",
+            example: "on", parse: choice),
+        Setting(
+            "allow", \.allow,
+            meaning: "services of the node's whose answers may leave by the uplink, separated by commas, or none",
+            example: "tcp/22,udp/161", byDefault: "none", parse: services),
         Setting(
             "dns", \.dns.mode, meaning: "whether names are split between uplink and VPN: on or off", example: "on",
             parse: choice),

@@ -23,13 +23,7 @@ final class Deployed {
 
     /// Puts in place what closes, alone, and then lets the VPN come.
     func putGuard() throws(LabFailure) {
-        // INTERIM
-        if (try? lab.lab.node.run(ForwarderProcess.command(program) + ["guard"] + settings)) == nil {
-            for (family, gateway) in [("-4", "192.0.2.1"), ("-6", "2001:db8:2::1")] {
-                try lab.lab.node.run(["ip", family, "route", "add", "default", "via", gateway, "dev", "eth0", "table", "51"])
-                try lab.lab.node.run(["ip", family, "rule", "add", "pref", "92", "fwmark", "0x80000/0xff0000", "lookup", "51"])
-            }
-        }
+        try lab.lab.node.run(ForwarderProcess.command(program) + ["guard"] + settings)
         try lab.restoreRuleset()
         try lab.redigVPN()
     }

@@ -41,15 +41,17 @@ struct LiveWatch {
                 remedy: "forwarder leaktest --live --seconds \(max(1, seconds / 10))", exitCode: .unavailable)
         }
         return LeaktestReport(
-            Self.rows(seen) + Self.rows(before, after), positiveControlSeen: !seen.isEmpty, recoveries: [],
+            Self.rows(seen, before.guard, after.guard), positiveControlSeen: !seen.isEmpty, recoveries: [],
             watchedSeconds: seconds)
     }
 
     static let state = "live"
     static let seen = "seen: "
 
-    private static func rows(_ seen: [UplinkWatch.Source: Int]) -> [LeaktestReport.Row] {
-        UplinkWatch.Source.allCases.map { source in
+    private static func rows(
+        _ seen: [UplinkWatch.Source: Int], _ before: StatusReport.Guard?, _ after: StatusReport.Guard?
+    ) -> [LeaktestReport.Row] {
+        var rows = UplinkWatch.Source.allCases.map { source in
             let count = seen[source] ?? 0
             let name: String
             switch source {
@@ -58,18 +60,31 @@ struct LiveWatch {
             case .client: name = "from a client's or the exit address"
             case .other: name = "from other addresses, not judged"
             }
-            return row(Self.seen + name, count, source == .client ? .nowhere : .uplink)
+            return row(Self.seen + name, count, source == .client ? .nowhere : .uplink, leaked: source == .client)
         }
+        guard let after else { return rows }
+        func since(_ old: StatusReport.Guard.Tally?, _ new: StatusReport.Guard.Tally?) -> Int {
+            Int(clamping: (new?.packets ?? 0) - min(new?.packets ?? 0, old?.packets ?? 0))
+        }
+        for (name, tally) in after.classes.sorted(by: { $0.key < $1.key }) {
+            rows.append(row("guard: \(name)", since(before?.classes[name], tally), .uplink))
+        }
+        for (name, tally) in after.refused.sorted(by: { $0.key < $1.key }) {
+            rows.append(row("guard: refused, \(name)", since(before?.refused[name], tally), .nowhere))
+        }
+        // A client's packet that a guard only observed is a leak once.
+        let told = since(before?.leaked, after.leaked)
+        rows.append(row("guard: let pass", max(0, told - (seen[.client] ?? 0)), .nowhere, leaked: true))
+        return rows
     }
 
-    private static func rows(_ before: StatusReport, _ after: StatusReport) -> [LeaktestReport.Row] {
-        []
-    }
-
-    private static func row(_ flow: String, _ count: Int, _ expected: Place) -> LeaktestReport.Row {
+    /// - Parameter leaked: whether each of the packets leaks.
+    private static func row(
+        _ flow: String, _ count: Int, _ expected: Place, leaked: Bool = false
+    ) -> LeaktestReport.Row {
         .init(
-            state: state, flow: flow, probes: count, expected: expected, uplink: count, vpn: 0,
-            leaked: expected == .nowhere ? count : 0)
+            state: state, flow: flow, probes: count, expected: expected,
+            uplink: expected == .uplink || leaked ? count : 0, vpn: 0, leaked: leaked ? count : 0)
     }
 }
 

@@ -20,7 +20,7 @@ extension DownReport: Answer {
         let gaveBack = resolvConf.map { ["gave back \($0)"] } ?? []
         let lines =
             stopped + gaveBack + removed.map { "removed \($0.program) from \($0.interface)" }
-            + rules.map { "removed \($0)" }
+            + (routes + rules).map { "removed \($0)" }
         return (lines.isEmpty ? ["nothing of forwarder's was there"] : lines).joined(separator: "\n") + "\n"
     }
 }

@@ -13,12 +13,16 @@ struct ReportTests {
                 + #""drops":{"bad_checksum":1,"no_binding":4},"#
                 + #""edges":{"tailnet":{"index":4,"kind":"layer3","name":"tailscale0"},"#
                 + #""uplink":{"index":2,"kind":"ethernet","name":"eth0"},"#
-                + #""vpn":{"index":5,"kind":"layer3","name":"tun0"}},"errors":{"sent":{"packet_too_big":3},"suppressed":1},"#
+                + #""vpn":{"index":5,"kind":"layer3","name":"tun0"}},"#
+                + #""egress":{"eth0":{"control":{"bytes":1500,"packets":2}}},"errors":{"sent":{"packet_too_big":3},"suppressed":1},"#
                 + #""exit_addresses":{"v4":"198.51.100.7"},"#
                 + #""flows":{"capacity":65536,"evicted":1,"expired":3,"flushed":2,"live":3,"opened":7},"#
                 + #""forwarded":{"egress":{"bytes":12345678,"packets":10,"super_packets":2},"fragmented":5,"#
                 + #""hairpin":{"bytes":0,"packets":0,"super_packets":0},"#
-                + #""ingress":{"bytes":0,"packets":0,"super_packets":0}},"io":"poll","#
+                + #""ingress":{"bytes":0,"packets":0,"super_packets":0}},"#
+                + #""guard":{"classes":{"control":{"bytes":1500,"packets":2}},"interfaces":["eth0"],"#
+                + #""leaked":{"bytes":0,"packets":0},"mode":"on","#
+                + #""refused":{"client_dns":{"bytes":60,"packets":1}}},"io":"poll","#
                 + #""io_reason":"io_uring_setup: Operation not permitted","local":["192.168.7.0/24"],"pid":42,"#
                 + #""ports":{"inside":{"name":"fwd-in","offloads":"all"},"#
                 + #""outside":{"name":"fwd-out","offloads":"no_uso"}},"schema":"forwarder.status/1","#

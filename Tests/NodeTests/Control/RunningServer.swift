@@ -84,6 +84,10 @@ enum Examples {
             inside: .init(name: "fwd-in", offloads: .all), outside: .init(name: "fwd-out", offloads: .noUSO))
         report.forwarded.egress = .init(packets: 10, bytes: 12_345_678, superPackets: 2)
         report.forwarded.fragmented = 5
+        report.guard = .init(
+            mode: .on, interfaces: ["eth0"], classes: ["control": .init(packets: 2, bytes: 1_500)],
+            refused: ["client_dns": .init(packets: 1, bytes: 60)])
+        report.egress = ["eth0": ["control": .init(packets: 2, bytes: 1_500)]]
         report.drops = ["no_binding": 4, "bad_checksum": 1]
         report.errors = .init(sent: ["packet_too_big": 3], suppressed: 1)
         return report

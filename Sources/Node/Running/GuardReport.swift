@@ -1,0 +1,74 @@
+import DataPlane
+import Glibc
+import LinuxNetwork
+import LinuxSystem
+import Steering
+
+/// What `forwarder guard` did: it closed the host, for whoever is to come, and leaves it so.
+///
+/// It needs no tun, no tailnet edge and no VPN, only CAP_NET_ADMIN and CAP_BPF, and nobody stays running: what stands, stands
+/// until a `run` takes it over or `down` takes it away.
+package struct GuardReport: Report {
+    package var schema = "forwarder.guard/1"
+    /// The interfaces that the guard stands on.
+    package let interfaces: [String]
+    /// All that holds now, in its order, as `run --dry-run` tells it.
+    package let steps: [String]
+
+    /// - Throws: what the kernel refused; nothing of it is left then. Also that there is no uplink to guard, but then the
+    ///   rules hold.
+    package init(closing settings: NodeSettings) throws(Refusal) {
+        var host = try refusing(couldNot: "close the host") { () throws(KernelError) in try Host() }
+        let port = try refusing(couldNot: "close the host") { () throws(KernelError) in
+            try host.netlink.link(named: Side.inside.portName)
+        }
+        guard port == nil else {
+            throw Refusal(
+                couldNot: "close the host", because: "a node runs here, and has its guard in place",
+                remedy: "\(nextCommand("status", controlSocket: settings.controlSocket)) tells of it", exitCode: .usage)
+        }
+        let edges = try refusing(couldNot: "close the host") { () throws(KernelError) in
+            try Edges(settings, host.netlink)
+        }
+        if let refusal = edges.unfit(settings) ?? edges.uplinks.lockOut(settings) { throw refusal }
+        var steering = try Session.load()
+        for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
+        let plan = Plan(closing: settings, beside: edges.uplinks)
+        var made: [Plan.Step] = []
+        do throws(KernelError) {
+            try steering.keepLocal(settings.keptLocal(edges))
+            steering.guardUplinks(by: GuardRules(settings, edges.uplinks))
+            try plan.settle(host, made: &made)
+            try plan.endOtherRules(host)
+        } catch {
+            Plan.takeBack(made, host)
+            throw Refusal(couldNot: "close the host", error)
+        }
+        guard !edges.uplinks.links.isEmpty else {
+            throw Refusal(
+                couldNot: "guard the uplink",
+                because: settings.uplink.map { "no interface is called \($0)" }
+                    ?? "no default route leads to one; the rules of the host hold already",
+                remedy: "run it again once the uplink is there, or name it: --uplink eth0", exitCode: .unavailable)
+        }
+        interfaces = edges.uplinks.links.map(\.name)
+        steps = plan.steps.map(\.description)
+    }
+}
+
+extension Uplinks {
+    /// Why a guard may not be put here: in a host's own network it would cut off who is logged in.
+    func lockOut(_ settings: NodeSettings) -> Refusal? {
+        guard settings.guarding == .on, settings.allow == nil, let link = links.first, isInitialNamespace else {
+            return nil
+        }
+        return Refusal(
+            couldNot: "guard \(link.name)",
+            because: "this is the host's own network, and whoever is logged in from elsewhere would be cut off",
+            remedy: "name the services that must go on answering, for example FORWARDER_ALLOW=tcp/22, or "
+                + "FORWARDER_ALLOW=none", exitCode: .usage)
+    }
+
+    /// The kernel shows its settings of the backlog in the first network namespace alone (net/core/sysctl_net_core.c).
+    private var isInitialNamespace: Bool { unsafe access("/proc/sys/net/core/netdev_max_backlog", F_OK) == 0 }
+}

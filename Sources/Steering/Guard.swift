@@ -1,0 +1,139 @@
+internal import CBPF
+import Glibc
+package import LinuxNetwork
+package import LinuxSystem
+package import PacketParse
+import Synchronization
+
+/// What the guard on the uplinks goes by (`bpf/guard.bpf.c`).
+package struct GuardRules: Hashable, Sendable {
+    /// A service of the host, whose answers may leave.
+    package struct Service: Hashable, Sendable {
+        package enum Transport: String, Sendable, CaseIterable { case tcp, udp }
+        package let transport: Transport
+        package let port: UInt16
+
+        package init(_ transport: Transport, _ port: UInt16) {
+            self.transport = transport
+            self.port = port
+        }
+    }
+
+    /// Lets pass what it would refuse, and counts it as leaked.
+    package var observes = false
+    /// The interfaces that it stands on: at most four; on any other it refuses everything.
+    package var uplinks: [Ways.Edge] = []
+    /// Of the VPN's own packets, exactly; at most four.
+    package var vpnMarks: [UInt32] = []
+    /// Where the VPN's server may be; at most eight.
+    package var vpnEndpoints: [Endpoint] = []
+    package var services: [Service] = []
+
+    package struct Endpoint: Hashable, Sendable {
+        package let address: IPAddress
+        package let port: UInt16
+
+        package init(_ address: IPAddress, _ port: UInt16) {
+            self.address = address
+            self.port = port
+        }
+    }
+
+    package init() {}
+}
+
+/// What became of packets at the guard of one uplink since the programs were loaded.
+package struct GuardCount: Hashable, Sendable {
+    /// As in `bpf/steering.h`: a class of what passes, or the reason of a refusal.
+    package let name: String
+    package let isRefusal: Bool
+    package let uplink: Ways.Edge
+    package let tally: Tally
+    /// Of refusals that were only observed.
+    package let leaked: Tally
+
+    package struct Tally: Hashable, Sendable, Codable {
+        package var packets: UInt64
+        /// On the wire, with the link layer's header; those of each segment of a super-packet.
+        package var bytes: UInt64
+
+        package init(packets: UInt64 = 0, bytes: UInt64 = 0) {
+            self.packets = packets
+            self.bytes = bytes
+        }
+    }
+}
+
+extension Steering {
+    private static var uplinkLimit: Int { Int(STEERING_UPLINKS) }
+
+    /// Has the guard go by these from now on. What is dropped from the rules is not let pass any more before anything new is.
+    package mutating func guardUplinks(by rules: GuardRules) {
+        guard rules != guardRules else { return }
+        guardRules = rules
+        let shared = unsafe cbpf_guard(skeleton)!
+        let endpoints = unsafe cbpf_endpoints(shared)!
+        for index in 0..<Int(STEERING_ENDPOINTS) {
+            let endpoint = index < rules.vpnEndpoints.count ? rules.vpnEndpoints[index] : nil
+            // None, until both of its parts are there.
+            unsafe endpoints[index].port = 0
+            atomicMemoryFence(ordering: .releasing)
+            unsafe endpoints[index].address = endpoint.map { steering_address($0.address) } ?? steering_address()
+            atomicMemoryFence(ordering: .releasing)
+            unsafe endpoints[index].port = UInt32(endpoint?.port ?? 0)
+        }
+        let marks = unsafe cbpf_vpn_marks(shared)!
+        for index in 0..<Int(STEERING_VPN_MARKS) {
+            unsafe marks[index] = index < rules.vpnMarks.count ? rules.vpnMarks[index] : 0
+        }
+        let uplinks = unsafe cbpf_uplinks(shared)!
+        for index in 0..<Self.uplinkLimit {
+            unsafe uplinks[index] = steering_edge(index < rules.uplinks.count ? rules.uplinks[index] : nil)
+        }
+        var words: [Int: UInt64] = [:]
+        for service in rules.services {
+            let bit = Int(service.port) + (service.transport == .udp ? 0x10000 : 0)
+            words[bit >> 6, default: 0] |= 1 << UInt64(bit & 63)
+        }
+        let services = unsafe cbpf_services(shared)!
+        // Pages of services that nobody has stay untouched.
+        for index in 0..<2 * Int(STEERING_PORT_WORDS) where unsafe services[index] != words[index] ?? 0 {
+            unsafe services[index] = words[index] ?? 0
+        }
+        unsafe shared.pointee.observes = rules.observes ? 1 : 0
+    }
+
+    /// Of every verdict, on every uplink.
+    package func guardCounts() throws(KernelError) -> [GuardCount] {
+        let map = unsafe bpf_map__fd(skeleton.pointee.maps.guard_tallies)
+        let processors = try check("libbpf_num_possible_cpus", "guard", libbpf_num_possible_cpus())
+        var perCPU = [steering_tally](repeating: steering_tally(), count: Int(processors))
+        var counts: [GuardCount] = []
+        for (place, uplink) in guardRules.uplinks.prefix(Self.uplinkLimit).enumerated() {
+            for index in 0..<STEERING_GUARD_VERDICT_COUNT.rawValue {
+                var key = UInt32(place) * STEERING_GUARD_VERDICT_COUNT.rawValue + index
+                try check("BPF_MAP_LOOKUP_ELEM", "guard", unsafe bpf_map_lookup_elem(map, &key, &perCPU))
+                let verdict = steering_guard_verdict(index)
+                counts.append(
+                    GuardCount(
+                        name: unsafe String(cString: cbpf_guard_verdict_name(verdict)),
+                        isRefusal: cbpf_guard_verdict_is_refusal(verdict), uplink: uplink,
+                        tally: .init(
+                            packets: perCPU.reduce(0) { $0 &+ $1.packets }, bytes: perCPU.reduce(0) { $0 &+ $1.bytes }),
+                        leaked: .init(
+                            packets: perCPU.reduce(0) { $0 &+ $1.leaked_packets },
+                            bytes: perCPU.reduce(0) { $0 &+ $1.leaked_bytes })))
+            }
+        }
+        return counts
+    }
+}
+
+extension PacketMark {
+    /// Tailscale's, on its own sockets.
+    package static let bypass = PacketMark(STEERING_BYPASS_MARK, mask: STEERING_BYPASS_MASK)
+    /// Ours, on the control plane.
+    package static let control = PacketMark(STEERING_CONTROL_MARK, mask: STEERING_OUR_MASK)
+    /// Ours, on what the stub resolver asks over the uplink.
+    package static let question = PacketMark(STEERING_QUESTION_MARK, mask: STEERING_OUR_MASK)
+}
