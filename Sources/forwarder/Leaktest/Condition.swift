@@ -8,6 +8,8 @@ struct Circumstances: Sendable {
         case absent
         /// Rules, routes and programs, and no process.
         case guarded
+        /// A process that is not ready yet.
+        case starting
         case running
         /// Programs that still mark, and nobody who moves a packet.
         case frozen
@@ -17,25 +19,29 @@ struct Circumstances: Sendable {
 
     var node = Node.running
     var vpnIsUp = true
-    /// And routes lead out of it.
     var uplinkIsUp = true
+    /// Table 51 leads to it.
+    var controlIsRouted = true
     var tailnetIsUp = true
 
     /// Where probes of the flow end. Less than that may arrive, as long as nothing is learnt; elsewhere nothing may.
     func place(of flow: Flow) -> Place {
         let vpn = vpnIsUp && uplinkIsUp ? Place.vpn : .nowhere
         let marks = node == .running || node == .frozen
+        let control = uplinkIsUp && controlIsRouted ? Place.uplink : .nowhere
+        let runs = node == .running || node == .starting
         if node == .absent {
             return [.controlNames, .stubNames, .unsolicited].contains(flow.kind) ? .nowhere : .uplink
         }
         switch flow.kind {
-        case .control: return uplinkIsUp ? .uplink : .nowhere
-        case .unmarkedControl: return uplinkIsUp && marks ? .uplink : .nowhere
-        case .controlNames: return uplinkIsUp && node == .running ? .uplink : .nowhere
-        case .client: return node == .running && tailnetIsUp ? vpn : .nowhere
+        case .control: return control
+        // What nobody marks goes with the host's own: docs/decisions/0015.
+        case .unmarkedControl: return marks && tailnetIsUp ? control : vpn
+        case .controlNames: return runs ? control : .nowhere
+        case .client: return runs && tailnetIsUp ? vpn : .nowhere
         case .names: return vpn
-        case .markedNames: return marks ? vpn : .nowhere
-        case .stubNames: return node == .running ? vpn : .nowhere
+        case .markedNames: return marks || node == .starting ? vpn : .nowhere
+        case .stubNames: return runs ? vpn : .nowhere
         case .impostor, .unsolicited: return .nowhere
         }
     }
@@ -172,7 +178,7 @@ extension Condition {
             }),
         // Table 51 lost its routes with the interface, and nobody puts them back.
         killed(
-            "uplink_recreated", .init(node: .dead, uplinkIsUp: false),
+            "uplink_recreated", .init(node: .dead, controlIsRouted: false),
             { node throws(LabFailure) in
                 try node.lab.cutUplink()
                 try node.lab.relayUplink()

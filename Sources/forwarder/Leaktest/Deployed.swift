@@ -30,8 +30,14 @@ final class Deployed {
 
     func begin() throws(LabFailure) { forwarder = try ForwarderProcess(starting: program, on: lab.lab, settings) }
 
+    /// Also where it has ended, which shows soon.
+    var isForwarding: Bool {
+        guard let child = forwarder?.child else { return true }
+        return child.standardError.contains("forwarding") || child.wait(upTo: .zero) != nil
+    }
+
     func start() throws(LabFailure) {
-        if forwarder == nil { try begin() }
+        try begin()
         try forwarder?.awaitForwarding()
     }
 

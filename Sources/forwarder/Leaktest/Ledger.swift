@@ -49,7 +49,9 @@ struct Ledger {
     mutating func fire(_ flows: [Flow]) throws(LabFailure) {
         var volley = Volley(in: lab)
         for flow in flows {
-            let row = addRow(flow.name, circumstances.place(of: flow))
+            let row =
+                rows[firstRow...].firstIndex { $0.flow == flow.name }
+                ?? addRow(flow.name, circumstances.place(of: flow))
             for family in flow.families {
                 let nonce = Nonce(number: nextNumber)
                 nextNumber += 1
@@ -133,6 +135,7 @@ extension Ledger {
             probes[number]?.isOnVPN = true
         }
         switch probe.kind {
+        case .unmarkedControl where rows[probe.row].expected == .vpn: break
         case .control, .unmarkedControl, .controlNames: leak(probe.row, count)
         case .client, .impostor:
             // Where nobody may forward, whoever does is not us. What a node had taken before may come late.

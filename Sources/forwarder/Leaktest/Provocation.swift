@@ -38,10 +38,16 @@ struct Provocation {
         ledger.open("guarded", .init(node: .guarded))
         try look()
         ledger.isDuring = false
+        ledger.open("starting", .init(node: .starting))
         try node.begin()
-        ledger.open("starting", .init())
-        try look()
-        try node.start()
+        // A volley for each of its steps.
+        while !node.isForwarding {
+            try ledger.fire(flows)
+            usleep(20_000)
+            ledger.take()
+            try endIfAsked()
+        }
+        try settle()
         try awaitEcho()
     }
 
@@ -73,12 +79,16 @@ struct Provocation {
         repeat {
             usleep(50_000)
             ledger.take()
-            if isOver() { throw LabFailure(couldNot: "finish the test", because: "it was interrupted") }
+            try endIfAsked()
         } while begin.duration(to: .now) < (ledger.isComplete ? Self.silence : Self.slowness)
         guard node.lab.missed == 0 else {
             throw LabFailure(
                 couldNot: "watch the node", because: "the observers were too slow for \(node.lab.missed) packets")
         }
+    }
+
+    private func endIfAsked() throws(LabFailure) {
+        if isOver() { throw LabFailure(couldNot: "finish the test", because: "it was interrupted") }
     }
 
     private func awaitEcho() throws(LabFailure) {
