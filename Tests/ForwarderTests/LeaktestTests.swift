@@ -130,6 +130,7 @@ struct LeaktestReportTests {
     func interrupted() throws {
         let ending = try Binary.shell(
             """
+            export PATH=$PATH:/usr/sbin:/sbin
             $forwarder leaktest --json & test=$!
             sleep 3; kill -INT $test; wait $test; code=$?
             ls -d /sys/fs/cgroup/forwarder-lab-$test-* 2>/dev/null; exit $code
@@ -141,8 +142,7 @@ struct LeaktestReportTests {
     @Test("a watch of a running node sends nothing, sees its tunnels leave, and finds a client's packet on the uplink")
     func live() throws {
         let lab = try WireGuardLab()
-        // Or nothing would leave that it could find.
-        let node = try ForwarderProcess(Binary.path.path, on: lab)
+        var node = try ForwarderProcess(Binary.path.path, on: lab)
         func watch(_ meanwhile: () throws -> Void) throws -> (code: Int32?, answer: [String: Any]) {
             let child = try lab.node.start([Binary.path.path, "leaktest", "--live", "--json", "--seconds", "2"])
             usleep(1_000_000)
@@ -153,13 +153,25 @@ struct LeaktestReportTests {
             return (code, try #require(object, "\(child.standardError)"))
         }
 
+        func count(_ flow: String, _ answer: [String: Any]) -> Int? {
+            let row = (answer["rows"] as? [[String: Any]])?.first { $0["flow"] as? String == flow }
+            return row?["probes"] as? Int
+        }
+        // A client's, as if some other program had sent it there.
+        let packet = RawPacket(from: lab.clientAddress.v4, 5000, to: lab.internetAddress.v4, 7, [0x66])
         var pings = 0
-        let well = try watch { pings = try lab.client.ping(lab.internetAddress.v4) }
+        let well = try watch {
+            pings = try lab.client.ping(lab.internetAddress.v4)
+            try lab.node.sendRaw([packet.octets], to: lab.internetAddress.v4)
+        }
         #expect(pings == 3)
         #expect(well.code == 0 && well.answer["leaked"] as? Int == 0, "\(well.answer)")
         #expect(well.answer["positive_control_seen"] as? Bool == true)
+        #expect(count("guard: refused, unmarked", well.answer) == 1, "\(well.answer)")
+        #expect(try #require(count("seen: from the uplink's own address", well.answer)) >= 6)
 
-        let packet = RawPacket(from: lab.clientAddress.v4, 5000, to: lab.internetAddress.v4, 7, [0x66])
+        node.stop()
+        node = try ForwarderProcess(Binary.path.path, on: lab, ["--guard", "observe"])
         let ill = try watch { try lab.node.sendRaw([packet.octets], to: lab.internetAddress.v4) }
         #expect(ill.code == 1 && ill.answer["leaked"] as? Int == 1, "\(ill.answer)")
 
