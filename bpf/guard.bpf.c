@@ -46,23 +46,30 @@ static __always_inline enum steering_guard_verdict judge_forwarded(
     return bpf_map_lookup_elem(&kept_local, &destination) ? guard_routed : guard_forwarded;
 }
 
-/*
- * The port is zero for later fragments, which have none.
- *
- * A global function, which the verifier walks once, in words, because before kernel 5.12 it takes no pointers.
- */
-__noinline bool is_encapsulation(__u32 mark, __be64 high, __be64 low, __u32 port)
+static __always_inline bool bears_vpn_mark(__u32 mark)
 {
 #pragma unroll
     for (int i = 0; i < STEERING_VPN_MARKS; i++)
         if (mark && mark == guard.vpn_marks[i])
             return true;
+    return false;
+}
+
+/*
+ * The port is zero for later fragments, which have none.
+ *
+ * A global function, which the verifier walks once, in words, because before kernel 5.12 it takes no pointers.
+ */
+__noinline bool is_vpn_endpoint(__be64 high, __be64 low, __u32 port)
+{
 #pragma unroll
     for (int i = 0; i < STEERING_ENDPOINTS; i++) {
         struct halves address = halves(&guard.endpoints[i].address);
         __u32 expected = guard.endpoints[i].port;
 
-        if (expected && (!port || port == expected) && address.high == high && address.low == low)
+        if (!expected)
+            return false;
+        if ((!port || port == expected) && address.high == high && address.low == low)
             return true;
     }
     return false;
@@ -140,12 +147,14 @@ __noinline __u32 judge(struct __sk_buff *skb, __u32 offset, __u32 ethertype)
     if (bears_bypass(mark) && (mark & STEERING_OUR_MASK) != STEERING_QUESTION_MARK
         && is_client_dns(address.high, address.low, bpf_ntohs(ports.destination)))
         return guard_client_dns;
-    if (is_encapsulation(mark, address.high, address.low, has_ports(&datagram) ? bpf_ntohs(ports.destination) : ~0u))
+    if (bears_vpn_mark(mark))
+        return guard_encapsulation;
+    if (is_marked_control(mark))
+        return guard_control;
+    if (has_ports(&datagram) && is_vpn_endpoint(address.high, address.low, bpf_ntohs(ports.destination)))
         return guard_encapsulation;
     if (is_housekeeping(skb, &datagram, &ports))
         return guard_management;
-    if (is_marked_control(mark))
-        return guard_control;
     if (is_answer_of_service(skb, &datagram, &ports))
         return guard_management;
     return guard_unmarked;

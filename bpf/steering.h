@@ -72,7 +72,7 @@ enum steering_verdict {
     STEERING_VERDICT_COUNT
 };
 
-/* Where the VPN's server is; port zero: nowhere. The port is in the host's order. */
+/* Where the VPN's server is; the first with port zero is the end of them. The port is in the host's order. */
 struct steering_endpoint {
     struct steering_address address;
     __u32 port;

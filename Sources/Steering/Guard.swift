@@ -74,6 +74,7 @@ extension Steering {
         let shared = unsafe cbpf_guard(skeleton)!
         let endpoints = unsafe cbpf_endpoints(shared)!
         for index in 0..<Int(STEERING_ENDPOINTS) {
+            // The first without a port is the end of them.
             let endpoint = index < rules.vpnEndpoints.count ? rules.vpnEndpoints[index] : nil
             // None, until both of its parts are there.
             unsafe endpoints[index].port = 0

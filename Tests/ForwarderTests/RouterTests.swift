@@ -12,10 +12,10 @@ import Testing
     func traceroute(router: Router, kind: LabKind) throws {
         let lab = try kind.make()
         let forwarder = try router.start(on: lab)
+        let edge = kind == .plain ? "eth0" : lab.tailnetEdge
         for path in lab.paths {
             for method in [[], ["-I"], ["-T", "-p", "9"]] {
-                let told = try lab.client.run(
-                    ["traceroute", "-n", "-q", "1", "-w", "2", "-m", "6"] + method + [path.last!])
+                let told = try lab.client.traceroute(path.last!, by: method, through: edge)
                 let hops = told.split(separator: "\n").dropFirst().map { $0.split(separator: " ").prefix(2) }
                 #expect(hops == path.enumerated().map { ["\($0 + 1)", $1[...]] }, "\(method): \(told)")
             }
