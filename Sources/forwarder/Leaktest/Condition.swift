@@ -19,16 +19,15 @@ struct Circumstances: Sendable {
 
     var node = Node.running
     var vpnIsUp = true
+    /// And table 51 leads to it, which the VPN's own packets need, too.
     var uplinkIsUp = true
-    /// Table 51 leads to it.
-    var controlIsRouted = true
     var tailnetIsUp = true
 
     /// Where probes of the flow end. Less than that may arrive, as long as nothing is learnt; elsewhere nothing may.
     func place(of flow: Flow) -> Place {
         let vpn = vpnIsUp && uplinkIsUp ? Place.vpn : .nowhere
         let marks = node == .running || node == .frozen
-        let control = uplinkIsUp && controlIsRouted ? Place.uplink : .nowhere
+        let control = uplinkIsUp ? Place.uplink : .nowhere
         let runs = node == .running || node == .starting
         if node == .absent {
             return [.controlNames, .stubNames, .unsolicited].contains(flow.kind) ? .nowhere : .uplink
@@ -178,7 +177,7 @@ extension Condition {
             }),
         // Table 51 lost its routes with the interface, and nobody puts them back.
         killed(
-            "uplink_recreated", .init(node: .dead, controlIsRouted: false),
+            "uplink_recreated", .init(node: .dead, uplinkIsUp: false),
             { node throws(LabFailure) in
                 try node.lab.cutUplink()
                 try node.lab.relayUplink()

@@ -28,17 +28,13 @@ final class Deployed {
         try lab.redigVPN()
     }
 
-    func begin() throws(LabFailure) { forwarder = try ForwarderProcess(starting: program, on: lab.lab, settings) }
+    /// Begins to run; it forwards once its edges are there.
+    func start() throws(LabFailure) { forwarder = try ForwarderProcess(starting: program, on: lab.lab, settings) }
 
     /// Also where it has ended, which shows soon.
     var isForwarding: Bool {
         guard let child = forwarder?.child else { return true }
         return child.standardError.contains("forwarding") || child.wait(upTo: .zero) != nil
-    }
-
-    func start() throws(LabFailure) {
-        try begin()
-        try forwarder?.awaitForwarding()
     }
 
     func stop() {

@@ -39,7 +39,7 @@ struct Provocation {
         try look()
         ledger.isDuring = false
         ledger.open("starting", .init(node: .starting))
-        try node.begin()
+        try node.start()
         // A volley for each of its steps.
         while !node.isForwarding {
             try ledger.fire(flows)
@@ -51,7 +51,8 @@ struct Provocation {
         try awaitEcho()
     }
 
-    /// The fault, what is seen in its state, its cure, and what is seen then.
+    /// The fault, what is seen in its state, its cure, and what is seen then. If no echo comes after the cure, the node is of
+    /// no use for more.
     mutating func see(_ condition: Condition) throws(LabFailure) {
         ledger.take()
         ledger.open(condition.state, condition.circumstances)
@@ -62,10 +63,20 @@ struct Provocation {
         guard let cured = condition.cured else { return try awaitEcho() }
         ledger.take()
         ledger.open(cured, .init())
-        try ledger.fire(flows)
+        // What is sent while a node starts, an earlier state has shown.
+        let isNew = condition.circumstances.node == .dead
+        if !isNew { try ledger.fire(flows) }
         let recovery = node.lab.chatter.echo(upTo: Self.patience)
         if let recovery { recoveries.append(recovery / .milliseconds(1)) } else { notRecovered += 1 }
+        if isNew { try ledger.fire(flows) }
         try settle()
+    }
+
+    /// How it ended, of the last condition that was seen.
+    func told(_ condition: Condition) -> String {
+        if notRecovered > 0 { return "\(condition.state): no echo came back" }
+        guard condition.cured != nil, let recovery = recoveries.last else { return condition.state }
+        return "\(condition.state): traffic is back after \(decimalText(recovery, places: 0)) ms"
     }
 
     private mutating func look() throws(LabFailure) {

@@ -74,27 +74,28 @@ extension Condition {
     }
 }
 
-/// A lab for each repetition, because only in a new one is there a state before all else.
+/// A lab for each repetition, because only in a new one is there a state before all else, and one after each fault that a node
+/// does not recover from.
 private func leaktest(
     _ conditions: [Condition], repetitions: Int, settings: [String], until isOver: @escaping () -> Bool
 ) throws(LabFailure) -> LeaktestReport {
-    var rows: [LeaktestReport.Row] = []
-    var recoveries: [Double] = []
-    var notRecovered = 0
-    var controlSeen = true
+    var done: [Provocation] = []
     for number in 1...repetitions {
         if repetitions > 1 { Output.say("repetition \(number) of \(repetitions)") }
-        var provocation = Provocation(on: try Deployed(ForwarderProcess.ownPath, settings), until: isOver)
-        try provocation.seeTheControl()
-        try provocation.seeTheStart()
-        for condition in conditions {
-            if repetitions == 1 { Output.say("state \(condition.state)") }
-            try provocation.see(condition)
-        }
-        rows += provocation.rows
-        recoveries += provocation.recoveries
-        notRecovered += provocation.notRecovered
-        controlSeen = controlSeen && provocation.controlSeen
+        var left = conditions[...]
+        repeat {
+            var provocation = Provocation(on: try Deployed(ForwarderProcess.ownPath, settings), until: isOver)
+            try provocation.seeTheControl()
+            try provocation.seeTheStart()
+            while let condition = left.popFirst() {
+                try provocation.see(condition)
+                if repetitions == 1 { Output.say(provocation.told(condition)) }
+                if provocation.notRecovered > 0 { break }
+            }
+            done.append(provocation)
+        } while !left.isEmpty
     }
-    return LeaktestReport(rows, positiveControlSeen: controlSeen, recoveries: recoveries, notRecovered: notRecovered)
+    return LeaktestReport(
+        done.flatMap(\.rows), positiveControlSeen: done.allSatisfy(\.controlSeen),
+        recoveries: done.flatMap(\.recoveries), notRecovered: done.reduce(0) { $0 + $1.notRecovered })
 }
