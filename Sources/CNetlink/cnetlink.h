@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <linux/fib_rules.h>
+#include <linux/genetlink.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
@@ -27,6 +28,7 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/wireguard.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -37,6 +39,7 @@ _Static_assert(sizeof(struct ifaddrmsg) == 8, "attributes follow the eight octet
 _Static_assert(sizeof(struct rtmsg) == 12, "attributes follow the twelve octets of rtmsg");
 _Static_assert(sizeof(struct fib_rule_hdr) == 12, "attributes follow the twelve octets of fib_rule_hdr");
 _Static_assert(sizeof(struct nfgenmsg) == 4, "attributes follow the four octets of nfgenmsg");
+_Static_assert(sizeof(struct genlmsghdr) == 4, "attributes follow the four octets of genlmsghdr");
 _Static_assert(sizeof(struct tcmsg) == 20, "attributes follow the twenty octets of tcmsg");
 
 /* The errno of a libnl call that has just failed; EIO where libnl itself gave up and the kernel was not asked. */

@@ -15,6 +15,10 @@ package struct Link: Hashable, Sendable {
     package let isEthernet: Bool
     /// Packets that may wait for the link.
     package let transmitQueueLength: UInt32
+    /// What makes it, by the kernel's word: `tun`, `wireguard`, `veth`; none for hardware.
+    package let kind: String?
+    /// Packets that came in by it: out of a tunnel, those that its other end sent.
+    package let receivedPackets: UInt64
     /// Packets that the link was given to send and dropped: for a tun, those its queue had no room for.
     package let transmitDrops: UInt64
     /// The XDP program that meets its packets before all else.
@@ -49,9 +53,14 @@ package struct Link: Hashable, Sendable {
         isUp = header.ifi_flags & UInt32(IFF_UP) != 0
         isLoopback = header.ifi_flags & UInt32(IFF_LOOPBACK) != 0
         isEthernet = CInt(header.ifi_type) == ARPHRD_ETHER
-        // struct rtnl_link_stats64 is 64-bit words, of which this is the eighth.
+        kind = attributes.nested(IFLA_LINKINFO)?.text(IFLA_INFO_KIND)
+        // struct rtnl_link_stats64 is 64-bit words.
         let statistics = attributes.octets(IFLA_STATS64) ?? []
-        transmitDrops = statistics.count < 64 ? 0 : statistics[56..<64].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        func word(_ index: Int) -> UInt64 {
+            statistics.dropFirst(index * 8).prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        receivedPackets = word(0)
+        transmitDrops = word(7)
         let programs = attributes.nested(IFLA_XDP)
         xdp =
             XDPProgram.Mode.allCases.compactMap { mode in

@@ -53,19 +53,24 @@ struct NetlinkAttributes {
     }
 
     /// The texts of all attributes of this number, in their order: `text` answers the first.
-    func texts(_ attribute: Int) -> [String] {
-        var rest = self
-        var texts: [String] = []
-        while let length = rest.octets.first.map({ Int($0) | Int(rest.octets[1]) << 8 }),
-            (4...rest.octets.count).contains(length)
-        {
-            let first = NetlinkAttributes(octets: Array(rest.octets[..<length]))
-            if let text = first.text(attribute) { texts.append(text) }
-            // Each begins at a multiple of four.
-            rest = NetlinkAttributes(octets: Array(rest.octets.dropFirst((length + 3) & ~3)))
-        }
-        return texts
-    }
+    func texts(_ attribute: Int) -> [String] { each.compactMap { $0.text(attribute) } }
 
     func nested(_ attribute: Int) -> NetlinkAttributes? { octets(attribute).map(NetlinkAttributes.init(octets:)) }
+
+    /// What all attributes of this number hold, in their order: `nested` answers the first.
+    func allNested(_ attribute: Int) -> [NetlinkAttributes] { each.compactMap { $0.nested(attribute) } }
+
+    /// Each attribute by itself.
+    private var each: [NetlinkAttributes] {
+        var rest = octets[...]
+        var each: [NetlinkAttributes] = []
+        while rest.count >= 4 {
+            let length = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
+            guard (4...rest.count).contains(length) else { break }
+            each.append(NetlinkAttributes(octets: Array(rest.prefix(length))))
+            // Each begins at a multiple of four.
+            rest = rest.dropFirst((length + 3) & ~3)
+        }
+        return each
+    }
 }

@@ -7,10 +7,23 @@ internal import SystemPackage
 @safe struct NetlinkSocket: ~Copyable {
     /// What the kernel is asked about (netlink(7)).
     enum Family: CustomStringConvertible {
-        case route, netfilter
+        case route, netfilter, generic
 
-        var number: CInt { self == .route ? NETLINK_ROUTE : NETLINK_NETFILTER }
-        var description: String { self == .route ? "NETLINK_ROUTE" : "NETLINK_NETFILTER" }
+        var number: CInt {
+            switch self {
+            case .route: NETLINK_ROUTE
+            case .netfilter: NETLINK_NETFILTER
+            case .generic: NETLINK_GENERIC
+            }
+        }
+
+        var description: String {
+            switch self {
+            case .route: "NETLINK_ROUTE"
+            case .netfilter: "NETLINK_NETFILTER"
+            case .generic: "NETLINK_GENERIC"
+            }
+        }
     }
 
     private let socket: OpaquePointer

@@ -2,7 +2,7 @@ internal import CBPF
 import Glibc
 package import LinuxNetwork
 package import LinuxSystem
-package import PacketParse
+import PacketParse
 import Synchronization
 
 /// What the guard on the uplinks goes by (`bpf/guard.bpf.c`).
@@ -28,16 +28,6 @@ package struct GuardRules: Hashable, Sendable {
     /// Where the VPN's server may be; at most eight.
     package var vpnEndpoints: [Endpoint] = []
     package var services: [Service] = []
-
-    package struct Endpoint: Hashable, Sendable {
-        package let address: IPAddress
-        package let port: UInt16
-
-        package init(_ address: IPAddress, _ port: UInt16) {
-            self.address = address
-            self.port = port
-        }
-    }
 
     package init() {}
 }

@@ -108,6 +108,25 @@ struct AnswerTests {
                 """)
     }
 
+    @Test("Status tells whether the VPN answers, and by what its own packets are known")
+    func statusOfATunnel() {
+        var report = Self.status
+        report.vpn = .init(state: .stale, since: .now.addingTimeInterval(-65))
+        report.vpn?.because = "nothing came back"
+        report.vpn?.lastHandshake = .now.addingTimeInterval(-250)
+        report.vpn?.fwmark = 51_820
+        report.vpn?.endpoints = ["198.51.100.1:51820"]
+        #expect(
+            report.text.contains(
+                """
+                vpn        stale for 1 min 5 s: nothing came back, last handshake 4 min 10 s ago
+                           its own packets: mark 51820, to 198.51.100.1:51820
+                leaves by
+                """), "\(report.text)")
+        report.vpn = .init(state: .up, since: .now)
+        #expect(report.text.contains("vpn        up for 0 s\n           its own packets: not known\n"))
+    }
+
     @Test("Status tells of errors that were sent, of clients that met here, and of flows that were flushed")
     func statusOfARouter() {
         var report = Self.status

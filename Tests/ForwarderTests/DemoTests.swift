@@ -36,7 +36,10 @@ extension Trait where Self == ConditionTrait {
         // A transfer up and one down in each lab, and over the second a question by TCP and UDP over IPv4 and IPv6.
         #expect(answer["flows"] as? Int == 8)
         #expect(answer["drops"] is [String: Int])
-        #expect(ending.err.contains("scene 3 of 3"))
+        #expect(answer["control_address_expected"] as? String == "192.0.2.2")
+        #expect(answer["control_address_seen"] as? String == "192.0.2.2")
+        #expect(answer["leaked_packets"] as? Int == 0)
+        #expect(ending.err.contains("scene 4 of 4"))
 
         let text = try DemoReport(json: Data(ending.out.utf8)).text
         #expect(text.contains("It works"))
@@ -54,6 +57,11 @@ extension Trait where Self == ConditionTrait {
         #expect(!Self.report(seenV6: "2001:db8:2::2").ok)
         #expect(!Self.report(seenV6: "2001:db8:2::2").ipv6Ok)
         #expect(!Self.report(speeds: nil).ok)
+        #expect(!Self.report(separation: nil).ok)
+        #expect(!Self.report(separation: Self.separation(leaked: 1)).ok)
+        #expect(!Self.report(separation: Self.separation(leaked: nil)).ok)
+        #expect(!Self.report(separation: Self.separation(controlSeen: "198.51.100.1")).ok)
+        #expect(!Self.report(separation: Self.separation(isWhole: false)).ok)
         let bad = Self.report(seen: "").text
         #expect(bad.contains("exit address seen      none  2001:db8:51::1"))
         #expect(bad.contains("does NOT work"))
@@ -123,14 +131,21 @@ extension Trait where Self == ConditionTrait {
 
     private static func report(
         plain: Carried = carried(), wireGuard: Carried = carried(), seen: String = "198.51.100.1",
-        seenV6: String = "2001:db8:51::1",
+        seenV6: String = "2001:db8:51::1", separation: Separation? = separation(),
         speeds: Speeds? = Speeds(ours: Spread([8, 9, 9]), kernel: Spread([16, 10, 30]))
     ) -> DemoReport {
         DemoReport(
             plain: plain, wireGuard: wireGuard,
             exits: Exits(
                 v4: .init(expected: "198.51.100.1", seen: seen), v6: .init(expected: "2001:db8:51::1", seen: seenV6)),
-            speeds: speeds)
+            separation: separation, speeds: speeds)
+    }
+
+    private static func separation(
+        leaked: Int? = 0, controlSeen: String = "192.0.2.2", isWhole: Bool = true
+    ) -> Separation {
+        Separation(
+            controlExpected: "192.0.2.2", controlSeen: controlSeen, leaked: leaked, outage: 1.1, isWhole: isWhole)
     }
 
     private static func carried(isWhole: Bool = true) -> Carried {

@@ -118,6 +118,57 @@ import Testing
         }
     }
 
+    @Test("a VPN out of which nothing comes back is told: one that never shook hands, and one that a node calls stale")
+    func silentVPN() throws {
+        try lab.node.ip("link delete tun0")
+        let ends = try lab.digVPNEdge()
+        let key = try lab.node.run(["wg", "show", "tun0", "peers"]).split(separator: "\n").map(String.init)[0]
+        let wrong = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
+        func replace(_ old: String, by new: String) throws {
+            try lab.node.run(["wg", "set", "tun0", "peer", old, "remove"])
+            try lab.node.run([
+                "wg", "set", "tun0", "peer", new, "endpoint", "192.0.2.6:51820", "allowed-ips", "0.0.0.0/0,::/0",
+            ])
+            _ = try lab.node.ping(lab.internetAddress.v4, count: 1, upTo: 1)
+        }
+        try replace(key, by: wrong)
+        try expect("vpn_alive", .warning, remedy: "compare the keys and the endpoint that `wg show tun0` lists") {
+            try replace(wrong, by: key)
+            try eventually(within: .seconds(10)) { try doctor()["vpn_alive"]?.severity == .ok }
+            return nil
+        }
+
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--vpn-stale", "2s"])
+        let client = try lab.client.start(["ping", "-n", "-i", "0.2", lab.internetAddress.v4])
+        #expect(try doctor()["vpn_alive"]?.severity == .ok)
+        try lab.internet.ip("link set eth0 down")
+        try eventually(within: .seconds(15)) { try doctor()["vpn_alive"]?.severity == .warning }
+        try expect("vpn_alive", .warning, remedy: "start the VPN again") {
+            try lab.internet.ip("link set eth0 up")
+            try eventually(within: .seconds(40)) { try doctor()["vpn_alive"]?.severity == .ok }
+            return nil
+        }
+        withExtendedLifetime((ends, node, client)) {}
+    }
+
+    @Test("an uplink without its guard is told, and a guard that only observes")
+    func uplinkGuard() throws {
+        try shell("ip route del default; ip -6 route del default")
+        try lab.layUplink("eth0", 1, metric: 100)
+        #expect(try doctor()["guard"]?.evidence == "a node will put it on eth0")
+        try shell("\(Binary.path.path) guard")
+        #expect(try doctor()["guard"]?.evidence == "it stands on eth0")
+        try shell("tc filter del dev eth0 egress")
+        try expect("guard", .warning, remedy: "forwarder guard") {
+            try shell("\(Binary.path.path) guard")
+            return nil
+        }
+        try expect("guard", .warning, remedy: "FORWARDER_GUARD=on", ["--guard", "observe"]) { ["--guard", "on"] }
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--guard", "observe"])
+        #expect(try doctor()["guard"]?.evidence.contains("has let pass") == true)
+        withExtendedLifetime(node) {}
+    }
+
     @Test("default routes that are missing, several, or without a next hop are told, and an uplink that is not there")
     func uplink() throws {
         try expect("uplink", .warning, remedy: "leave --uplink out", ["--uplink", "eth7"])

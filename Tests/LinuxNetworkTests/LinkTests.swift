@@ -15,8 +15,16 @@ struct LinkTests {
         let linkType: String
         let txqlen: UInt32?
         let inet6AddrGenMode: String?
+        let linkinfo: Info?
+        let stats64: Statistics
 
-        static func all() throws -> [Oracle] { try answer("ip -j -d link show", as: [Oracle].self) }
+        struct Info: Decodable { let infoKind: String? }
+        struct Statistics: Decodable {
+            struct Received: Decodable { let packets: UInt64 }
+            let rx: Received
+        }
+
+        static func all() throws -> [Oracle] { try answer("ip -j -d -s link show", as: [Oracle].self) }
 
         static func named(_ name: String) throws -> Oracle {
             try #require(try all().first { $0.ifname == name })
@@ -28,6 +36,8 @@ struct LinkTests {
             try makeVethPair()
             try answer("ip tuntap add tunnel mode tun")
             try answer("ip link set left up mtu 1400")
+            try answer("ip link set lo up")
+            try answer("ping -c 2 -i 0.1 127.0.0.1")
             let links = try Netlink().links()
             let oracle = try Oracle.all()
             #expect(links.map(\.name).sorted() == ["left", "lo", "right", "tunnel"])
@@ -35,6 +45,10 @@ struct LinkTests {
             #expect(links.map(\.name) == oracle.map(\.ifname))
             #expect(links.map(\.mtu) == oracle.map(\.mtu))
             #expect(links.map(\.isUp) == oracle.map { $0.flags.contains("UP") })
+            #expect(links.map(\.kind) == oracle.map { $0.linkinfo?.infoKind })
+            #expect(Set(links.map(\.kind)) == [nil, "tun", "veth"])
+            #expect(links.map(\.receivedPackets) == oracle.map(\.stats64.rx.packets))
+            #expect(links.first { $0.isLoopback }?.receivedPackets ?? 0 >= 4)
             #expect(links.map(\.isEthernet) == oracle.map { $0.linkType == "ether" })
         }
     }

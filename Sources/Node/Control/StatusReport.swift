@@ -1,5 +1,6 @@
 package import DataPlane
 package import FoundationEssentials
+package import LinuxNetwork
 package import SplitDNS
 package import Steering
 
@@ -204,6 +205,30 @@ package struct StatusReport: Report, Equatable {
         }
     }
 
+    /// What is known of the VPN's tunnel, and whether anything comes back out of it.
+    package struct VPN: Codable, Equatable, Sendable {
+        package enum State: String, Codable, Sendable { case up, stale, down }
+
+        package var state: State
+        /// When it became that.
+        package var since: Date
+        /// Why it is not up.
+        package var because: String?
+        /// Who tells what follows; none where nobody does.
+        package var wireguard: WireGuardDevice.Source?
+        package var lastHandshake: Date?
+        package var receivedBytes: UInt64?
+        package var sentBytes: UInt64?
+        /// By which the VPN's own packets are known on the uplink, and where they go.
+        package var fwmark: UInt32?
+        package var endpoints: [String] = []
+
+        package init(state: State, since: Date) {
+            self.state = state
+            self.since = since
+        }
+    }
+
     package var schema = "forwarder.status/1"
     package var state: State
     /// The interfaces that `waiting` waits for.
@@ -230,6 +255,8 @@ package struct StatusReport: Report, Equatable {
     package var errors = Errors()
     /// None where names are not split.
     package var dns: DNS?
+    /// None before the first look at the edges.
+    package var vpn: VPN?
     package var startedAt: Date
     package var version: String
     package var pid: Int32

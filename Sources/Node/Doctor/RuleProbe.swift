@@ -76,7 +76,7 @@ extension Probe {
 
 extension Surroundings {
     /// A node, running or dead, has closed the host.
-    fileprivate var isClosingExpected: Bool {
+    var isClosingExpected: Bool {
         switch presence {
         case .running: true
         case .nobody(.programs(_, let closed)): !closed.isEmpty

@@ -37,7 +37,7 @@ package struct GuardReport: Report {
         var made: [Plan.Step] = []
         do throws(KernelError) {
             try steering.keepLocal(settings.keptLocal(edges))
-            steering.guardUplinks(by: GuardRules(settings, edges.uplinks))
+            steering.guardUplinks(by: GuardRules(settings, edges.uplinks, Encapsulation(settings, edges)))
             try plan.settle(host, made: &made)
             try plan.endOtherRules(host)
         } catch {

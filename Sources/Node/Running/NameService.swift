@@ -193,7 +193,7 @@ extension Refusal {
             remedy: "name the VPN's resolver, for example FORWARDER_DNS_VPN=10.64.0.1", exitCode: .unavailable)
     }
 
-    fileprivate init(listening endpoint: LoopbackEndpoint, errno: CInt) {
+    fileprivate init(listening endpoint: Endpoint, errno: CInt) {
         let couldNot = "split DNS"
         let error = KernelError("bind", .init(rawValue: errno), "\(endpoint)")
         switch error.errno {

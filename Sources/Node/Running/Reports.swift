@@ -16,6 +16,7 @@ extension StatusReport {
             bindings: Bindings(capacity: Int(settings.bindingPorts.last - settings.bindingPorts.first) + 1),
             startedAt: Date(), pid: ProcessInfo.processInfo.processIdentifier)
         dns = node.nameReport
+        vpn = node.tunnelReport
         switch state {
         case .starting: waitingFor = []
         case .stopping: self.state = .stopping
@@ -122,6 +123,9 @@ extension Session {
         if let refusal = choice.refusal { return "io_uring refused: \(refusal)" }
         return preference == .auto ? "the kernel grants it" : "asked for by the setting io"
     }
+
+    /// Packets of clients that have gone into the VPN; nil where the loop does not say.
+    var clientPackets: UInt64? { try? ask { _, snapshot in snapshot.statistics.egress.packets } }
 
     /// Has the loop answer.
     func ask<Answer: Sendable>(

@@ -33,8 +33,11 @@ package final class RunningNode: Sendable {
     private let logger: Logger
     private let stopRequest: EventDescriptor
     private let nameService = Mutex<NameService?>(nil)
+    private let tunnel = TunnelWatch()
 
     var nameReport: StatusReport.DNS? { nameService.withLock { $0 }?.report }
+
+    var tunnelReport: StatusReport.VPN? { tunnel.report(settings) }
 
     var settings: NodeSettings { current.withLock { $0 } }
 
@@ -183,10 +186,12 @@ package final class RunningNode: Sendable {
             edges = try Edges(settings, host.netlink, formerly: course.uplinks)
             course.uplinks.formUnion(edges.uplinks.links.map(\.name))
             unfit = edges.unfit(settings) ?? edges.uplinks.lockOut(settings)
+            tunnel.follow(edges, settings, log)
             course.hadInterfaces = course.hadInterfaces || !edges.isAbandoned
             course.abandoned = course.hadInterfaces && edges.isAbandoned ? course.abandoned ?? now : nil
             missing = edges.missing
-            let ended = unfit == nil ? try session.follow(edges, settings, host) : 0
+            let encapsulation = tunnel.encapsulation(settings)
+            let ended = unfit == nil ? try session.follow(edges, settings, passing: encapsulation, host) : 0
             if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
             tell(session.controlPlane, &course)
@@ -290,7 +295,7 @@ package final class RunningNode: Sendable {
         _ names: NameService?, until nextLook: ContinuousClock.Instant
     ) -> Event {
         while true {
-            let left = ContinuousClock.now.duration(to: nextLook)
+            let left = ContinuousClock.now.duration(to: min(nextLook, tunnel.nextLook ?? nextLook))
             let ready = UnixSocket.wait(
                 [
                     (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
@@ -302,8 +307,9 @@ package final class RunningNode: Sendable {
             if ready[1] != 0 { return .stop }
             if ready[2] != 0 { return .loopEnded }
             // What was announced may be none of ours. A watch that fails tells nothing: look.
-            let isNews = ready[3] == 0 || ready[4] != 0 || ready[5] != 0 || (try? watch.drain()) != false
-            if isNews || ContinuousClock.now >= nextLook { return .news }
+            let isNews = ready[4] != 0 || ready[5] != 0 || (ready[3] != 0 && (try? watch.drain()) != false)
+            let isOtherTunnel = tunnel.look(settings, log, sent: { session.clientPackets })
+            if isNews || isOtherTunnel || ContinuousClock.now >= nextLook { return .news }
         }
     }
 

@@ -60,7 +60,7 @@ final class Session: Sendable {
             let edges = try Edges(settings, host.netlink)
             // The guard may take the place of another's: it must know at once what passes.
             try steering.keepLocal(settings.keptLocal(edges))
-            steering.guardUplinks(by: GuardRules(settings, edges.uplinks))
+            steering.guardUplinks(by: GuardRules(settings, edges.uplinks, Encapsulation(settings, edges)))
             try Plan(closing: settings, beside: edges.uplinks).withPorts().settle(host, made: &made)
         } catch {
             Plan.takeBack(made, host)
@@ -117,9 +117,12 @@ final class Session: Sendable {
     /// Meets the edges as they are now: attaches to those that are new, opens the ways between them or closes them, and
     /// ends the flows of an exit address that is lost.
     ///
+    /// - Parameter encapsulation: what the guard lets pass as the VPN's own packets.
     /// - Returns: how many flows were ended.
     /// - Throws: what the kernel refused; the ways are closed then.
-    func follow(_ edges: Edges, _ settings: NodeSettings, _ host: borrowing Host) throws(KernelError) -> Int {
+    func follow(
+        _ edges: Edges, _ settings: NodeSettings, passing encapsulation: Encapsulation, _ host: borrowing Host
+    ) throws(KernelError) -> Int {
         let before = standing.withLock { $0 }
         let ways = Ways(
             tailnet: edges.tailnet.map { .init(index: $0.index, isEthernet: $0.isEthernet) },
@@ -141,7 +144,7 @@ final class Session: Sendable {
             }
             try steering.withLock { steering throws(KernelError) in
                 try steering.keepLocal(settings.keptLocal(edges))
-                steering.guardUplinks(by: GuardRules(settings, edges.uplinks))
+                steering.guardUplinks(by: GuardRules(settings, edges.uplinks, encapsulation))
                 // The programs must know their edges before the first packet.
                 steering.learn(ways)
             }

@@ -57,7 +57,8 @@ package struct Uplinks: Sendable {
         self.links = chosen.filter { $0.index == preferred } + chosen.filter { $0.index != preferred }
         var addresses: [IPAddress] = []
         for link in chosen {
-            addresses += try netlink.addresses(of: link).filter { $0.scope == .global && !$0.isTentative }.map(\.address)
+            addresses += try netlink.addresses(of: link).filter { $0.scope == .global && !$0.isTentative }.map(
+                \.address)
         }
         self.addresses = addresses
         let indexes = chosen.map(\.index)

@@ -1,11 +1,11 @@
-import LinuxNetwork
+package import LinuxNetwork
 package import PacketParse
 package import SplitDNS
 
 /// How names are split.
 package struct DNSSettings: Sendable, Equatable {
     package var mode = Switch.off
-    package var listen = LoopbackEndpoint(address: IPAddress(v4: 0x7f00_0033), port: 53)
+    package var listen = Endpoint(IPAddress(v4: 0x7f00_0033), 53)
     package var direct = IPAddress(v4: 0x0909_0909)
     /// None: what `/etc/resolv.conf` names.
     package var vpn: IPAddress?
@@ -14,15 +14,8 @@ package struct DNSSettings: Sendable, Equatable {
 
 package enum Switch: String, CaseIterable, Sendable { case on, off }
 
-package struct LoopbackEndpoint: Sendable, Equatable, CustomStringConvertible {
-    package let address: IPAddress
-    package let port: UInt16
-
-    package var description: String { address.isV4 ? "\(address):\(port)" : "[\(address)]:\(port)" }
-}
-
 /// `127.0.0.51:53` or `[::1]:53`.
-func resolverEndpoint(_ text: String) throws(Misfit) -> LoopbackEndpoint {
+func resolverEndpoint(_ text: String) throws(Misfit) -> Endpoint {
     guard let colon = text.lastIndex(of: ":") else { throw Misfit(reason: "is not an address, a colon and a port") }
     var host = String(text[..<colon])
     if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
@@ -32,7 +25,7 @@ func resolverEndpoint(_ text: String) throws(Misfit) -> LoopbackEndpoint {
     guard text[colon...] == ":53" else {
         throw Misfit(reason: "has another port than 53, and resolv.conf can name no other")
     }
-    return LoopbackEndpoint(address: address, port: 53)
+    return Endpoint(address, 53)
 }
 
 func resolverAddress(_ text: String) throws(Misfit) -> IPAddress {

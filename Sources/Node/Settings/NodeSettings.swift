@@ -17,6 +17,7 @@ package struct NodeSettings: Sendable, Equatable {
     package var guarding = GuardMode.on
     /// None where nothing was said, which is not the same as that there are none.
     package var allow: [GuardRules.Service]?
+    package var tunnel = TunnelSettings()
     package var controlSocket = "/run/forwarder/control.sock"
     package var log = Logger.Level.info
 

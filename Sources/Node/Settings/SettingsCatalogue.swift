@@ -10,6 +10,16 @@ extension Setting {
             "uplink", \.uplink, meaning: "edge that carries both tunnels, and on which the guard stands",
             example: "eth0", byDefault: "interface of the default route", parse: edgeName),
         Setting(
+            "vpn_endpoint", \.tunnel.endpoint, meaning: "where the VPN's own packets go, over the uplink",
+            example: "198.51.100.1:51820", byDefault: "read from the interface where possible", parse: vpnEndpoint),
+        Setting(
+            "vpn_fwmark", \.tunnel.mark, meaning: "what the VPN's own packets bear, decimal or hexadecimal",
+            example: "0xca6c", byDefault: "read from the interface where possible, else 51820", parse: fwmark),
+        Setting(
+            "vpn_stale", \.tunnel.stale,
+            meaning: "how long clients may send into the VPN without an answer before it counts as stale, 2s to 60m",
+            example: "180s", parse: seconds),
+        Setting(
             "io", \.io, meaning: "how packets are read and written: auto, uring or poll", example: "auto",
             parse: choice),
         Setting(

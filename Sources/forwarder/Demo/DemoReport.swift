@@ -10,6 +10,10 @@ struct DemoReport: Answer {
     let exitAddressExpected, exitAddressSeen: String
     let exitAddressV6Expected, exitAddressV6Seen: String
     let ipv6Ok: Bool
+    /// With which address Tailscale's servers saw the node.
+    let controlAddressExpected, controlAddressSeen: String
+    /// What left by the line at home, and belongs to nobody there, while the VPN was gone; nothing where it was not told.
+    let leakedPackets: Int?
     /// That arrived, of which so many through WireGuard; `sha256Match` judges them.
     let bytes, wireguardBytes: UInt64
     let sha256Match: Bool
@@ -23,9 +27,13 @@ struct DemoReport: Answer {
     let busiest: [FlowsReport.Flow]
     let drops: [String: UInt64]
 
-    init(plain: Carried, wireGuard: Carried, exits: Exits, speeds: Speeds?) {
+    init(plain: Carried, wireGuard: Carried, exits: Exits, separation: Separation?, speeds: Speeds?) {
         let whole = plain.isWhole && wireGuard.isWhole
-        ok = whole && exits.v4.isRight && exits.v6.isRight && speeds != nil
+        ok =
+            whole && exits.v4.isRight && exits.v6.isRight && separation?.isRight == true && speeds != nil
+        controlAddressExpected = separation?.controlExpected ?? ""
+        controlAddressSeen = separation?.controlSeen ?? ""
+        leakedPackets = separation?.leaked
         io = plain.status.io
         exitAddressExpected = exits.v4.expected
         exitAddressSeen = exits.v4.seen
@@ -52,6 +60,9 @@ struct DemoReport: Answer {
                 ["SHA-256", sha256Match ? "the same at both ends" : "NOT the same at both ends"],
                 ["exit address expected", "\(exitAddressExpected)  \(exitAddressV6Expected)"],
                 ["exit address seen", seen.joined(separator: "  ")],
+                ["control expected", controlAddressExpected.isEmpty ? "none" : controlAddressExpected],
+                ["control seen", controlAddressSeen.isEmpty ? "none" : controlAddressSeen],
+                ["packets leaked", leakedPackets.map { "\($0), while the VPN was gone" } ?? "not told"],
                 ["TCP, forwarder", "\(decimalText(tcpGbitPerS, places: 1)) Gbit/s by \(io.rawValue)"],
                 ["TCP, kernel's routing", "\(decimalText(kernelTcpGbitPerS, places: 1)) Gbit/s with masquerade"],
                 ["TCP, ratio", "\(decimalText(tcpOfKernel, places: 2)) of the kernel's, the median of three rounds"],

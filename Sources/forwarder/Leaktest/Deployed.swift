@@ -17,7 +17,10 @@ final class Deployed {
     init(_ program: String, _ settings: [String]) throws(LabFailure) {
         self.program = program
         self.settings =
-            ["--dns", "on", "--dns-direct", LeakLab.resolvers.direct, "--dns-vpn", LeakLab.resolvers.vpn] + settings
+            [
+                "--dns", "on", "--dns-direct", LeakLab.resolvers.direct, "--dns-vpn", LeakLab.resolvers.vpn,
+                "--vpn-stale", "2s",
+            ] + settings
         lab = try LeakLab(postRules: FirewallNeeds(NodeSettings()).needs.flatMap(\.rules).joined(separator: "\n"))
     }
 

@@ -23,6 +23,20 @@ extension StatusReport.DNS {
     }
 }
 
+extension StatusReport.VPN {
+    fileprivate var lines: [[String]] {
+        let time = durationText(seconds: Int(Date.now.timeIntervalSince(since)))
+        let handshake = lastHandshake.map {
+            ", last handshake \(durationText(seconds: Int(Date.now.timeIntervalSince($0)))) ago"
+        }
+        let known = [fwmark.map { "mark \($0)" }].compactMap(\.self) + endpoints.map { "to \($0)" }
+        return [
+            ["vpn", "\(state.rawValue) for \(time)" + (because.map { ": \($0)" } ?? "") + (handshake ?? "")],
+            ["", "its own packets: " + (known.isEmpty ? "not known" : known.joined(separator: ", "))],
+        ]
+    }
+}
+
 extension StatusReport: Answer {
     var text: String {
         let present = [("tailnet", edges.tailnet), ("vpn", edges.vpn), ("uplink", edges.uplink)]
@@ -40,6 +54,7 @@ extension StatusReport: Answer {
                 ["io", "\(io.rawValue): \(ioReason)"],
                 ["edges", present.joined(separator: ", ")],
                 ["ports", ports?.joined(separator: ", ") ?? "none"],
+            ] + (vpn?.lines ?? []) + [
                 ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
                 ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
                 ["control", control],

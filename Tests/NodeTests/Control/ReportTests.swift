@@ -29,6 +29,30 @@ struct ReportTests {
                 + #""started_at":"2025-11-21T00:00:00Z","state":"forwarding","version":"\#(version)"}"#)
     }
 
+    @Test("Of the VPN, what is known is told, and what is not is left out")
+    func vpn() throws {
+        var report = Examples.status
+        report.vpn = .init(state: .up, since: Examples.start)
+        #expect(
+            String(decoding: try report.json(), as: UTF8.self)
+                .hasSuffix(#","vpn":{"endpoints":[],"since":"2025-11-21T00:00:00Z","state":"up"}}"#))
+        report.vpn?.state = .stale
+        report.vpn?.because = "silence"
+        report.vpn?.wireguard = .kernel
+        report.vpn?.lastHandshake = Examples.start
+        report.vpn?.receivedBytes = 92
+        report.vpn?.sentBytes = 148
+        report.vpn?.fwmark = 51_820
+        report.vpn?.endpoints = ["198.51.100.1:51820"]
+        #expect(
+            String(decoding: try report.json(), as: UTF8.self)
+                .hasSuffix(
+                    #","vpn":{"because":"silence","endpoints":["198.51.100.1:51820"],"fwmark":51820,"#
+                        + #""last_handshake":"2025-11-21T00:00:00Z","received_bytes":92,"sent_bytes":148,"#
+                        + #""since":"2025-11-21T00:00:00Z","state":"stale","wireguard":"kernel"}}"#))
+        #expect(try StatusReport(json: report.json()) == report)
+    }
+
     @Test("A revealed flow is told with exactly these keys and forms")
     func flows() throws {
         let report = FlowsReport(busiest: [Examples.flow(7)], total: 9, addresses: .revealed)

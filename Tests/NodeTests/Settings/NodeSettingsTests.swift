@@ -11,7 +11,8 @@ struct NodeSettingsTests {
                 "FORWARDER_TAILNET": "ts0", "FORWARDER_VPN": "wg0", "FORWARDER_UPLINK": "ens3", "FORWARDER_IO": "poll",
                 "FORWARDER_FLOWS": "1048576", "FORWARDER_BINDING_PORTS": "1024-65535",
                 "FORWARDER_LOCAL": "10.0.0.0/8, fd00::/8", "FORWARDER_CONTROL_SOCKET": "/tmp/c.sock",
-                "FORWARDER_LOG": "debug",
+                "FORWARDER_LOG": "debug", "FORWARDER_VPN_ENDPOINT": "[2001:db8::1]:51820",
+                "FORWARDER_VPN_FWMARK": "0xca6c", "FORWARDER_VPN_STALE": "3m",
             ]))
         #expect(settings.tailnet == "ts0")
         #expect(settings.vpn == "wg0")
@@ -22,6 +23,9 @@ struct NodeSettingsTests {
         #expect(settings.local.map(\.description) == ["10.0.0.0/8", "fd00::/8"])
         #expect(settings.controlSocket == "/tmp/c.sock")
         #expect(settings.log == .debug)
+        #expect(settings.tunnel.endpoint?.description == "[2001:db8::1]:51820")
+        #expect(settings.tunnel.mark == 51_820)
+        #expect(settings.tunnel.stale == Seconds(180))
     }
 
     @Test(
@@ -42,6 +46,15 @@ struct NodeSettingsTests {
             ("local", "host/24"),
             ("control_socket", "relative.sock"), ("control_socket", ""), ("control_socket", "/run/"),
             ("control_socket", "/" + String(repeating: "x", count: 107)),
+            ("vpn_endpoint", ""), ("vpn_endpoint", "198.51.100.1"), ("vpn_endpoint", "198.51.100.1:0"),
+            ("vpn_endpoint", "vpn.example.net:51820"), ("vpn_endpoint", "2001:db8::1:51820"),
+            ("vpn_endpoint", "127.0.0.1:51820"), ("vpn_endpoint", "0.0.0.0:51820"),
+            ("vpn_fwmark", ""), ("vpn_fwmark", "0"), ("vpn_fwmark", "0x0"), ("vpn_fwmark", "0x"),
+            ("vpn_fwmark", "0x100000000"), ("vpn_fwmark", "4294967296"), ("vpn_fwmark", "-1"), ("vpn_fwmark", "ca6c"),
+            ("vpn_fwmark", "0x-1"), ("vpn_fwmark", "0x+1"),
+            ("vpn_stale", ""), ("vpn_stale", "180"), ("vpn_stale", "s"), ("vpn_stale", "1s"), ("vpn_stale", "0m"),
+            ("vpn_stale", "61m"), ("vpn_stale", "3601s"), ("vpn_stale", "1.5m"), ("vpn_stale", "1h"),
+            ("vpn_stale", "-3m"), ("vpn_stale", "9223372036854775807m"),
             ("log", "loud"), ("log", "critical"), ("log", "Info"),
         ])
     func wrongValues(key: String, text: String) throws {
@@ -68,7 +81,8 @@ struct NodeSettingsTests {
     func rangeEnds() throws {
         for (key, text) in [
             ("flows", "1024"), ("flows", "1048576"), ("binding-ports", "1024-1024"), ("tailnet", "fifteen-octets-"),
-            ("local", ""), ("local", "0.0.0.0/1,8000::/1,10.1.2.3"),
+            ("vpn-stale", "2s"), ("vpn-stale", "60m"), ("vpn-fwmark", "1"), ("vpn-fwmark", "0xffffffff"),
+            ("vpn-endpoint", "10.0.0.1:65535"), ("local", ""), ("local", "0.0.0.0/1,8000::/1,10.1.2.3"),
         ] {
             #expect(throws: Never.self) { try NodeSettings(Spec(flags: [key: text])) }
         }
