@@ -39,14 +39,10 @@ extension Separation {
         let tailscaled = try TailscaledProcess(on: lab.node)
         try tailscaled.perform(.control(server))
 
-        let download = try Download(bytes, in: lab)
-        usleep(300_000)
-        let lost = ContinuousClock.now
-        lab.cutVPNTunnel()
-        usleep(1_000_000)
-        try lab.digVPNTunnel()
-        let outage = ContinuousClock.now - lost
-        isWhole = download.isWhole()
+        let loss = try Loss(of: lab)
+        let download = try Transfer(.download, bytes: bytes, client: lab.client, server: lab.internet, at: server)
+        outage = try loss.end()
+        isWhole = download.isIntact && download.bytes == bytes
         forwarder.stop()
         withExtendedLifetime(tailscaled) {}
 
@@ -65,32 +61,36 @@ extension Separation {
                 return !isControl
             })
         leaked = uplink.missed > 0 ? nil : seen.packets { strangers.contains($0) }
-        self.outage = outage / .seconds(1)
     }
 }
 
-/// A transfer to the client that goes on beside whoever began it.
-private final class Download: Sendable {
-    private let verdict = Mutex(false)
-    private let thread: Mutex<Thread?>
+/// Takes the VPN's interface away for a second, a moment after it is made.
+private final class Loss: Sendable {
+    private let outage = Mutex(Result<Double, LabFailure>.success(0))
+    private let isOver = Mutex(false)
 
-    init(_ bytes: Int, in lab: WireGuardLab) throws(LabFailure) {
-        thread = Mutex(nil)
-        let (client, internet, address) = (lab.client, lab.internet, lab.internetAddress.v4)
+    init(of lab: WireGuardLab) throws(LabFailure) {
         do throws(KernelError) {
-            let begun = try Thread(named: "download") { [weak self] in
-                let done = try? Transfer(.download, bytes: bytes, client: client, server: internet, at: address)
-                self?.verdict.withLock { $0 = done?.isIntact == true && done?.bytes == bytes }
+            _ = try Thread(named: "loss") { [self] in
+                usleep(300_000)
+                let lost = ContinuousClock.now
+                lab.cutVPNTunnel()
+                usleep(1_000_000)
+                let ending = Result { () throws(LabFailure) in
+                    try lab.digVPNTunnel()
+                    return (ContinuousClock.now - lost) / .seconds(1)
+                }
+                outage.withLock { $0 = ending }
+                isOver.withLock { $0 = true }
             }
-            thread.withLock { $0 = begun }
         } catch {
-            throw LabFailure(couldNot: "begin a download", because: "\(error)")
+            throw LabFailure(couldNot: "begin an outage", because: "\(error)")
         }
     }
 
-    /// Waits for its end, and tells whether all came as it was sent.
-    func isWhole() -> Bool {
-        thread.withLock { $0.take() }?.join()
-        return verdict.withLock { $0 }
+    /// Seconds without the VPN.
+    func end() throws(LabFailure) -> Double {
+        while !isOver.withLock({ $0 }) { usleep(10_000) }
+        return try outage.withLock { $0 }.get()
     }
 }
