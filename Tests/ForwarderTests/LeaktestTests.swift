@@ -100,7 +100,8 @@ struct LeaktestReportTests {
     @Test("in a lab of its own nothing leaks, and the control does")
     func lab() throws {
         // All states a hundred times take an hour.
-        let extent = Self.isSoak ? ["--repeat", "100"] : ["--states", "up,killed"]
+        let states = "up,vpn_deleted,killed,killed_tailnet_recreated_half_routes_injected"
+        let extent = Self.isSoak ? ["--repeat", "100"] : ["--states", states]
         let ending = try Binary.run(["leaktest", "--json"] + extent)
         let answer = try #require(ending.object, "\(ending.err)")
         #expect(answer["positive_control_seen"] as? Bool == true)

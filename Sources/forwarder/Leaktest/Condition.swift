@@ -123,19 +123,11 @@ extension Condition {
         // Where nothing but a guard stands between the routes and the uplink.
         Condition(
             "vpn_deleted_half_routes_injected", .init(vpnIsUp: false), cured: "vpn_recreated_half_routes_withdrawn",
-            provoke: { node throws(LabFailure) in
-                try node.lab.cutVPN()
-                try node.lab.flushRuleset()
-                try node.lab.injectRoutes(to: halves)
-            },
-            cure: { node throws(LabFailure) in
-                try node.lab.withdrawRoutes(to: halves)
-                try node.lab.restoreRuleset()
-                try node.lab.redigVPN()
-            })
+            provoke: { node throws(LabFailure) in try node.openAll() },
+            cure: { node throws(LabFailure) in try node.closeAll() })
     ]
 
-    private static let halves = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
+    fileprivate static let halves = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
     private static let hosts = ["203.0.113.10/32", "2001:db8:113::10/128"]
 
     private static let injections: [(String, Deed, Deed)] = [
@@ -194,16 +186,15 @@ extension Condition {
             { node throws(LabFailure) in try node.lab.restoreRuleset() }),
         killed(
             "vpn_deleted_half_routes_injected", .init(node: .dead, vpnIsUp: false),
+            { node throws(LabFailure) in try node.openAll() }, { node throws(LabFailure) in try node.closeAll() }),
+        // The program at the tailnet edge is gone, too: only the rules of the host are left.
+        killed(
+            "tailnet_recreated_half_routes_injected", .init(node: .dead, vpnIsUp: false),
             { node throws(LabFailure) in
-                try node.lab.cutVPN()
-                try node.lab.flushRuleset()
-                try node.lab.injectRoutes(to: halves)
-            },
-            { node throws(LabFailure) in
-                try node.lab.withdrawRoutes(to: halves)
-                try node.lab.restoreRuleset()
-                try node.lab.redigVPN()
-            }),
+                try node.openAll()
+                node.lab.cutTailnet()
+                try node.lab.redigTailnet()
+            }, { node throws(LabFailure) in try node.closeAll() }),
     ]
 
     private static func killed(
@@ -219,5 +210,20 @@ extension Condition {
                 try cure(node)
                 try node.start()
             })
+    }
+}
+
+extension Deployed {
+    /// No VPN, no firewall, and routes to the uplink for everything.
+    fileprivate func openAll() throws(LabFailure) {
+        try lab.cutVPN()
+        try lab.flushRuleset()
+        try lab.injectRoutes(to: Condition.halves)
+    }
+
+    fileprivate func closeAll() throws(LabFailure) {
+        try lab.withdrawRoutes(to: Condition.halves)
+        try lab.restoreRuleset()
+        try lab.redigVPN()
     }
 }
