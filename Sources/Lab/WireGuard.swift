@@ -26,7 +26,8 @@ package final class WireGuard: Sendable {
     ///
     /// - Parameter mark: what its own packets bear.
     init(
-        _ interface: String, on host: LabHost, keys: Keys, port: UInt16, mark: Int? = nil, mtu: Int, addresses: [String],
+        _ interface: String, on host: LabHost, keys: Keys, port: UInt16, mark: Int? = nil, mtu: Int,
+        addresses: [String],
         peer: Peer
     ) throws(LabFailure) {
         daemon = try host.start(["wireguard-go", "-f", interface])

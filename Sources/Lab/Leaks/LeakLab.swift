@@ -59,7 +59,8 @@ package final class LeakLab: Sendable {
 
     /// A provider who wishes so may send the node packets for its clients.
     private static func letServerSendAnything(_ lab: WireGuardLab) throws(LabFailure) {
-        let peer = try lab.server.run(["wg", "show", "wg0", "peers"]).split(separator: "\n").first.map(String.init) ?? ""
+        let peer =
+            try lab.server.run(["wg", "show", "wg0", "peers"]).split(separator: "\n").first.map(String.init) ?? ""
         let (exit, client) = (lab.exitAddress, lab.clientAddress)
         let all = ["\(exit.v4)/32", "\(exit.v6)/128", "\(client.v4)/32", "\(client.v6)/128"].joined(separator: ",")
         try lab.server.run(["wg", "set", "wg0", "peer", peer, "allowed-ips", all])

@@ -31,7 +31,9 @@ package final class ProbeObserver: Sendable {
     /// - Throws: EPERM without CAP_NET_RAW.
     package init(leavingBy interface: String) throws(KernelError) {
         let socket = Socket(try check("AF_PACKET", interface, unsafe clinux_socket_watch(interface)))
-        loop = try Loop(begun: "probe-observer") { [diary] stop in keep(diary, of: socket, sent: true, besides: [], until: stop) }
+        loop = try Loop(begun: "probe-observer") { [diary] stop in
+            keep(diary, of: socket, sent: true, besides: [], until: stop)
+        }
     }
 
     private init(on host: LabHost, watching name: String, besides others: [String]) throws(LabFailure) {

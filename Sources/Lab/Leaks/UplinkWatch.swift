@@ -31,7 +31,9 @@ package final class UplinkWatch: Sendable {
     /// - Throws: EPERM without CAP_NET_RAW, ENODEV without the interface.
     package init(interface: String, exits: [String], local: [String]) throws(KernelError) {
         let netlink = try Netlink()
-        guard let link = try netlink.link(named: interface) else { throw KernelError("if_nametoindex", Errno(rawValue: ENODEV), interface) }
+        guard let link = try netlink.link(named: interface) else {
+            throw KernelError("if_nametoindex", Errno(rawValue: ENODEV), interface)
+        }
         own = Set(try netlink.addresses(of: link).map(\.address))
         self.exits = Set(exits.compactMap { IPAddress($0) })
         self.local = local.compactMap { IPPrefix($0) }

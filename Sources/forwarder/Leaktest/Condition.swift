@@ -77,55 +77,57 @@ struct Condition: Sendable {
 // MARK: With us alive
 
 extension Condition {
-    private static let running: [Condition] = [
-        Condition("up"),
-        Condition(
-            "vpn_stale", .init(vpnIsUp: false), cured: "vpn_answers_again",
-            provoke: { node throws(LabFailure) in
-                try node.lab.silenceServer()
-                usleep(2_500_000)
-            }, cure: { node throws(LabFailure) in try node.lab.unsilenceServer() }),
-        Condition(
-            "vpn_down", .init(vpnIsUp: false), cured: "vpn_up_again",
-            provoke: { node throws(LabFailure) in try node.lab.setVPN(up: false) },
-            cure: { node throws(LabFailure) in try node.lab.setVPN(up: true) }),
-        Condition(
-            "vpn_deleted", .init(vpnIsUp: false), cured: "vpn_recreated",
-            provoke: { node throws(LabFailure) in try node.lab.cutVPN() },
-            cure: { node throws(LabFailure) in try node.lab.redigVPN() }),
-        Condition(
-            "uplink_down", .init(uplinkIsUp: false), cured: "uplink_bounced",
-            provoke: { node throws(LabFailure) in try node.lab.downUplink() },
-            cure: { node throws(LabFailure) in try node.lab.upUplink() }),
-        Condition(
-            "uplink_deleted", .init(uplinkIsUp: false), cured: "uplink_recreated",
-            provoke: { node throws(LabFailure) in try node.lab.cutUplink() },
-            cure: { node throws(LabFailure) in try node.lab.relayUplink() }),
-        Condition(
-            "tailnet_deleted", .init(tailnetIsUp: false), cured: "tailnet_recreated",
-            provoke: { node throws(LabFailure) in node.lab.cutTailnet() },
-            cure: { node throws(LabFailure) in try node.lab.redigTailnet() }),
-        Condition(
-            "frozen", .init(node: .frozen), cured: "thawed",
-            provoke: { node throws(LabFailure) in node.forwarder?.child.signal(SIGSTOP) },
-            cure: { node throws(LabFailure) in node.forwarder?.child.signal(SIGCONT) }),
-        Condition("reloaded", provoke: { node throws(LabFailure) in try node.reload() }),
-        Condition(
-            "ruleset_flushed", cured: "ruleset_restored",
-            provoke: { node throws(LabFailure) in try node.lab.flushRuleset() },
-            cure: { node throws(LabFailure) in try node.lab.restoreRuleset() }),
-        Condition(
-            "resolv_conf_rewritten",
-            provoke: { node throws(LabFailure) in try node.lab.tailscaled.perform(.rewriteResolvConf) }),
-    ] + injections.map { name, inject, withdraw in
-        Condition("\(name)_injected", cured: "\(name)_withdrawn", provoke: inject, cure: withdraw)
-    } + [
-        // Where nothing but a guard stands between the routes and the uplink.
-        Condition(
-            "vpn_deleted_half_routes_injected", .init(vpnIsUp: false), cured: "vpn_recreated_half_routes_withdrawn",
-            provoke: { node throws(LabFailure) in try node.openAll() },
-            cure: { node throws(LabFailure) in try node.closeAll() })
-    ]
+    private static let running: [Condition] =
+        [
+            Condition("up"),
+            Condition(
+                "vpn_stale", .init(vpnIsUp: false), cured: "vpn_answers_again",
+                provoke: { node throws(LabFailure) in
+                    try node.lab.silenceServer()
+                    usleep(2_500_000)
+                }, cure: { node throws(LabFailure) in try node.lab.unsilenceServer() }),
+            Condition(
+                "vpn_down", .init(vpnIsUp: false), cured: "vpn_up_again",
+                provoke: { node throws(LabFailure) in try node.lab.setVPN(up: false) },
+                cure: { node throws(LabFailure) in try node.lab.setVPN(up: true) }),
+            Condition(
+                "vpn_deleted", .init(vpnIsUp: false), cured: "vpn_recreated",
+                provoke: { node throws(LabFailure) in try node.lab.cutVPN() },
+                cure: { node throws(LabFailure) in try node.lab.redigVPN() }),
+            Condition(
+                "uplink_down", .init(uplinkIsUp: false), cured: "uplink_bounced",
+                provoke: { node throws(LabFailure) in try node.lab.downUplink() },
+                cure: { node throws(LabFailure) in try node.lab.upUplink() }),
+            Condition(
+                "uplink_deleted", .init(uplinkIsUp: false), cured: "uplink_recreated",
+                provoke: { node throws(LabFailure) in try node.lab.cutUplink() },
+                cure: { node throws(LabFailure) in try node.lab.relayUplink() }),
+            Condition(
+                "tailnet_deleted", .init(tailnetIsUp: false), cured: "tailnet_recreated",
+                provoke: { node throws(LabFailure) in node.lab.cutTailnet() },
+                cure: { node throws(LabFailure) in try node.lab.redigTailnet() }),
+            Condition(
+                "frozen", .init(node: .frozen), cured: "thawed",
+                provoke: { node throws(LabFailure) in node.forwarder?.child.signal(SIGSTOP) },
+                cure: { node throws(LabFailure) in node.forwarder?.child.signal(SIGCONT) }),
+            Condition("reloaded", provoke: { node throws(LabFailure) in try node.reload() }),
+            Condition(
+                "ruleset_flushed", cured: "ruleset_restored",
+                provoke: { node throws(LabFailure) in try node.lab.flushRuleset() },
+                cure: { node throws(LabFailure) in try node.lab.restoreRuleset() }),
+            Condition(
+                "resolv_conf_rewritten",
+                provoke: { node throws(LabFailure) in try node.lab.tailscaled.perform(.rewriteResolvConf) }),
+        ]
+        + injections.map { name, inject, withdraw in
+            Condition("\(name)_injected", cured: "\(name)_withdrawn", provoke: inject, cure: withdraw)
+        } + [
+            // Where nothing but a guard stands between the routes and the uplink.
+            Condition(
+                "all_open", .init(vpnIsUp: false), cured: "all_closed_again",
+                provoke: { node throws(LabFailure) in try node.openAll() },
+                cure: { node throws(LabFailure) in try node.closeAll() })
+        ]
 
     fileprivate static let halves = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
     private static let hosts = ["203.0.113.10/32", "2001:db8:113::10/128"]
@@ -160,7 +162,8 @@ extension Condition {
             cure: { node throws(LabFailure) in try node.start() }),
         killed(
             "vpn_deleted", .init(node: .dead, vpnIsUp: false),
-            { node throws(LabFailure) in try node.lab.cutVPN() }, { node throws(LabFailure) in try node.lab.redigVPN() }),
+            { node throws(LabFailure) in try node.lab.cutVPN() }, { node throws(LabFailure) in try node.lab.redigVPN() }
+        ),
         killed(
             "vpn_recreated", .init(node: .dead),
             { node throws(LabFailure) in
@@ -185,11 +188,11 @@ extension Condition {
             { node throws(LabFailure) in try node.lab.flushRuleset() },
             { node throws(LabFailure) in try node.lab.restoreRuleset() }),
         killed(
-            "vpn_deleted_half_routes_injected", .init(node: .dead, vpnIsUp: false),
+            "all_open", .init(node: .dead, vpnIsUp: false),
             { node throws(LabFailure) in try node.openAll() }, { node throws(LabFailure) in try node.closeAll() }),
         // The program at the tailnet edge is gone, too: only the rules of the host are left.
         killed(
-            "tailnet_recreated_half_routes_injected", .init(node: .dead, vpnIsUp: false),
+            "tailnet_recreated_all_open", .init(node: .dead, vpnIsUp: false),
             { node throws(LabFailure) in
                 try node.openAll()
                 node.lab.cutTailnet()
@@ -201,7 +204,7 @@ extension Condition {
         _ name: String, _ circumstances: Circumstances, _ provoke: @escaping Deed, _ cure: @escaping Deed = { _ in }
     ) -> Condition {
         Condition(
-            "killed_\(name)", circumstances, cured: "started_after_\(name)",
+            "killed_\(name)", circumstances, cured: "after_\(name)",
             provoke: { node throws(LabFailure) in
                 node.kill()
                 try provoke(node)

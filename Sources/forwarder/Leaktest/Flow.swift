@@ -39,7 +39,7 @@ struct Flow: Sendable {
 
     init(
         _ name: String, _ kind: Kind, _ families: [Family] = Family.allCases,
-        to destination: (@Sendable (Nonce) -> DualStack)? = { $0.address }, load: @escaping Load
+        to destination: (@Sendable (Nonce) -> DualStack)? = \.address, load: @escaping Load
     ) {
         self.name = name
         self.kind = kind
@@ -199,7 +199,7 @@ extension Flow {
             let to = family.of(nonce.address)
             volley.byTailscaled.append(.probe(.tcp, to, port: 53, mark: bypass, saying: nonce.text))
         },
-        Flow("clients' lookups, HTTPS marked", .markedNames, to: { $0.httpsResolver }) { volley, nonce, family in
+        Flow("clients' lookups, HTTPS marked", .markedNames, to: \.httpsResolver) { volley, nonce, family in
             volley.byTailscaled.append(
                 .probe(.tcp, family.of(nonce.httpsResolver), port: 443, mark: bypass, saying: nonce.text))
         },

@@ -81,7 +81,7 @@ struct LeaktestReport: Answer {
             ]
         }
         let leaks = rows.filter { $0.leaked > 0 }.map { "\($0.leaked)  \($0.flow), \($0.state)" }
-        return textTable([["state", "probes", "on uplink", "on vpn", "not arrived", "stream", "leaked"]] + table) + "\n"
+        return textTable([["state", "probes", "uplink", "vpn", "lost", "stream", "leaked"]] + table) + "\n"
             + (leaks.isEmpty ? "" : "Leaked:\n" + leaks.map { "  \($0)\n" }.joined() + "\n")
             + sentence + "\n"
     }

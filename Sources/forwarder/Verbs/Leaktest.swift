@@ -35,7 +35,9 @@ struct Leaktest: ParsableCommand {
     @OptionGroup var answer: AnswerOptions
 
     func validate() throws {
-        guard (1...10_000).contains(`repeat`) else { throw ValidationError("--repeat takes 1 to 10000, not \(`repeat`)") }
+        guard (1...10_000).contains(`repeat`) else {
+            throw ValidationError("--repeat takes 1 to 10000, not \(`repeat`)")
+        }
         guard (1...86_400).contains(seconds) else {
             throw ValidationError("--seconds takes 1 to 86400, not \(seconds)")
         }
