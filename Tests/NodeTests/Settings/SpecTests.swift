@@ -8,7 +8,7 @@ struct SpecTests {
     func defaults() throws {
         #expect(try NodeSettings(Spec()) == NodeSettings())
         var read = NodeSettings()
-        let saidOnly = ["uplink", "local", "allow", "dns_vpn", "dns_direct_names"]
+        let saidOnly = ["uplink", "local", "allow", "vpn_endpoint", "vpn_fwmark", "dns_vpn", "dns_direct_names"]
         for setting in Setting.catalogue where !saidOnly.contains(setting.key) {
             try setting.assign(setting.byDefault, &read)
         }
