@@ -136,6 +136,23 @@ extension Netlink {
             .min { $0.metric < $1.metric }
     }
 
+    /// The interface by which the host itself would send to an address now; nil where it would not.
+    package func way(to address: IPAddress) throws(KernelError) -> Int32? {
+        var header = rtmsg()
+        header.rtm_family = UInt8(address.family.rawValue)
+        header.rtm_dst_len = address.isV4 ? 32 : 128
+        var request = NetlinkRequest("RTM_GETROUTE", RTM_GETROUTE, "\(address)", header)
+        request.put(Int(RTA_DST.rawValue), address.octets)
+        do throws(KernelError) {
+            return try socket.exchange(request).first?.attributes(after: rtmsg.self).integer(Int(RTA_OIF.rawValue))
+        } catch {
+            guard [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EAFNOSUPPORT].contains(error.errno.rawValue) else {
+                throw error
+            }
+            return nil
+        }
+    }
+
     /// Adds a route; EEXIST when there is one to the same destination with the same metric.
     package func add(_ route: Route) throws(KernelError) {
         var header = header(route)

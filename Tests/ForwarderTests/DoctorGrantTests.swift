@@ -86,6 +86,11 @@ extension DoctorTests {
             try shell("mount -o remount,bind,rw /etc/resolv.conf")
             return on
         }
+        #expect(try doctor()["dns"]?.severity == .ok, "off, and asked by the VPN")
+        try shell("ip route del default; ip -6 route del default")
+        try lab.layUplink("eth0", 1, metric: 100)
+        try shell("echo nameserver 198.51.100.53 > /etc/resolv.conf")
+        try expect("dns", .warning, remedy: "FORWARDER_DNS=on") { on }
     }
 
     /// Where the machine itself allows no more (root without CAP_SYS_RESOURCE), the remedy cannot be followed, and only

@@ -69,6 +69,7 @@ import Testing
 
         for family in ["-4", "-6"] {
             try lab.node.run(["ip", family, "rule", "del", "iif", "tailscale0", "unreachable"])
+            try lab.node.run(["ip", family, "rule", "del", "iif", "tun0", "blackhole"])
         }
         #expect(try lab.passes(), "the control: without the rule the kernel would have routed it")
     }
@@ -103,8 +104,10 @@ import Testing
         ] {
             try lab.node.run(change)
             try eventually { try lab.passes() }
-            let rules = try lab.node.run(["ip", "rule"]) + lab.node.run(["ip", "-6", "rule"])
-            #expect(rules.components(separatedBy: "iif tailscale0 unreachable").count == 3, "\(change)")
+            try eventually {
+                let rules = try lab.node.run(["ip", "rule"]) + lab.node.run(["ip", "-6", "rule"])
+                return rules.components(separatedBy: "iif tailscale0 unreachable").count == 3
+            }
         }
     }
 
@@ -114,7 +117,7 @@ import Testing
         let before = try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"])
         let plan = try forwarder.ask(["run", "--dry-run", "--local", "192.168.7.0/24"])
         let lines = plan.split(separator: "\n").map(String.init)
-        #expect(lines.count == 11 && lines.allSatisfy { $0.hasPrefix("to do") }, "\(plan)")
+        #expect(lines.count > 20 && lines.allSatisfy { $0.hasPrefix("to do") }, "\(plan)")
         #expect(lines.first?.contains("iif tailscale0 unreachable") == true)
         #expect(plan.contains("to 192.168.7.0/24 iif tailscale0 lookup main"))
         #expect(try lab.node.run(["ip", "rule"]) + lab.node.run(["tc", "qdisc"]) == before)

@@ -1,8 +1,9 @@
+import LinuxSystem
 import SplitDNS
 
 extension Probe {
     static let dns = Probe("dns", "Are names split between the uplink and the VPN, or can they be?", worst: .error) {
-        surroundings in
+        surroundings throws(KernelError) in
         let settings = surroundings.settings.dns
         let file = NameService.file
         if let dns = surroundings.status?.dns { return judge(dns, remedy: NameService.remedy(settings)) }
@@ -12,7 +13,19 @@ extension Probe {
                 "\(file.path) asks a stub resolver that a node has left, and nobody answers",
                 remedy: nextCommand("down", controlSocket: surroundings.settings.controlSocket))
         }
-        guard settings.mode == .on else { return .ok("off: every process asks the resolvers that it finds") }
+        guard settings.mode == .on else {
+            let resolver = ((try? file.read()) ?? nil).flatMap { ResolvConf($0).resolver }
+            let way = try resolver.flatMap { resolver throws(KernelError) in try surroundings.netlink.way(to: resolver)
+            }
+            let uplink = surroundings.edges.uplinks.links.first { $0.index == way }
+            if let uplink, surroundings.settings.guarding == .on {
+                return .warning(
+                    "off: \(file.path) names a resolver that is asked by \(uplink.name), where the guard refuses what "
+                        + "bears no mark: tailscaled cannot find its servers",
+                    remedy: "FORWARDER_DNS=on")
+            }
+            return .ok("off: every process asks the resolvers that it finds")
+        }
         guard !surroundings.isNodeThere else {
             return .notAsked("a node runs that does not tell", remedy: "forwarder status")
         }

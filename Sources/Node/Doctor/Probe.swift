@@ -33,6 +33,7 @@ package struct Probe: Sendable {
     /// All there are, in the order in which one would look: what the host grants, what it has, what stands in the way.
     package static let all: [Probe] = [
         node, kernel, capabilities, bpf, tun, ports, offloads, ioUring, memlock, openFiles, bpffs, cgroup, tailnet, vpn,
-        vpnIPv6, vpnAlive, uplink, uplinkGuard, mtu, subnetRoutes, dns, rules, filters, firewall, bindingRange, controlSocket, clock,
+        vpnIPv6, vpnAlive, uplink, uplinkGuard, mtu, subnetRoutes, dns, rules, filters, firewall, bindingRange,
+        controlSocket, clock,
     ]
 }

@@ -15,7 +15,8 @@ extension Probe {
         for family in AddressFamily.allCases {
             // A kernel without IPv6 answers for IPv6 with what it has.
             let routes = try surroundings.netlink.routes(family).filter { $0.destination.address.family == family }
-            for route in routes where route.destination.length == 0 && route.table == Route.main && !route.isUnreachable {
+            for route in routes where route.destination.length == 0 && route.table == Route.main && !route.isUnreachable
+            {
                 guard let link = try surroundings.netlink.link(index: route.interfaceIndex) else { continue }
                 defaults.append(
                     DefaultRoute(

@@ -104,13 +104,17 @@ struct Plan: Sendable {
         }
     }
 
-    /// Takes our programs from interfaces that older settings named and these steps do not.
+    /// Takes programs of ours from interfaces that older settings named, as far as these steps do not name them.
     func giveBack(_ former: [String], _ host: borrowing Host) throws(KernelError) {
-        let edges = steps.compactMap { step in if case .program(_, let name) = step { name } else { nil } }
-        // One that was given up may have been chosen again before the ways opened.
-        for name in Set(former).subtracting(edges) {
+        for name in Set(former) {
             guard let link = try host.netlink.link(named: name) else { continue }
-            for filter in try Attachment.all(on: link, host.netlink) { try host.netlink.detach(filter, from: link) }
+            // One that was given up may have been chosen again before the ways opened, or have become an uplink.
+            let meant = steps.compactMap { step in
+                if case .program(let program, name) = step { Attachment.filter(program) } else { nil }
+            }
+            for filter in try Attachment.all(on: link, host.netlink) where !meant.contains(filter) {
+                try host.netlink.detach(filter, from: link)
+            }
             Attachment.removeEmptyHooks(of: link, host.netlink)
         }
     }

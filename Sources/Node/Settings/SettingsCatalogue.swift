@@ -37,7 +37,7 @@ extension Setting {
             example: "/var/run/tailscale/tailscaled.sock", parse: socketPath),
         Setting(
             "guard", \.guarding,
-            meaning: "what becomes of packets that must not leave by the uplink: on drops, observe counts them as leaked",
+            meaning: "what becomes of what must not leave by the uplink: on drops it, observe only counts",
             example: "on", parse: choice),
         Setting(
             "allow", \.allow,

@@ -78,6 +78,8 @@ private final class Loss: Sendable {
                 usleep(1_000_000)
                 let ending = Result { () throws(LabFailure) in
                     try lab.digVPNTunnel()
+                    // A server keeps to a session that is gone until somebody sends from here, as anybody's other flow would.
+                    _ = try lab.client.ping(lab.internetAddress.v4, count: 3)
                     return (ContinuousClock.now - lost) / .seconds(1)
                 }
                 outage.withLock { $0 = ending }

@@ -218,7 +218,8 @@ struct ProbeJudgementTests {
         #expect(judge(foreign(50) { $0.incoming = "eth0" }, closing).severity == .ok)
         #expect(judge(foreign(50) { $0.incoming = "tailscale0" }, closing).severity == .warning)
         #expect(judge(foreign(50) { $0.mark = .bypass }, closing).severity == .ok)
-        #expect(judge(foreign(50) { ($0.mark, $0.isInverted) = (PacketMark(51_820), true) }, closing).severity == .warning)
+        #expect(
+            judge(foreign(50) { ($0.mark, $0.isInverted) = (PacketMark(51_820), true) }, closing).severity == .warning)
         #expect(judge(foreign(50) { $0.source = IPPrefix("192.168.0.0/16") }, closing).severity == .ok)
         #expect(judge(foreign(50) { $0.source = IPPrefix("100.64.0.7") }, closing).severity == .warning)
         for action in [Rule.Action.goto(92), .goto(32_766)] {
