@@ -35,7 +35,8 @@ let package = Package(
 
         // Network namespaces, real tunnels, probes: serves demo, bench and the tests.
         .target(
-            name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "CLinux", system] + nio, swiftSettings: strict),
+            name: "Lab", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", "CLinux", system] + nio,
+            swiftSettings: strict),
 
         // Policy: settings, the plan of host changes, the running node, the control socket.
         .target(

@@ -137,18 +137,32 @@ static inline int clinux_socket_raw(const char *address) {
     return fd < 0 ? -errno : fd;
 }
 
-/* Sees every packet of an interface, both ways, from the network header on (packet(7), SOCK_DGRAM). */
+/*
+ * Sees every packet of an interface, both ways, from the network header on (packet(7), SOCK_DGRAM); of all interfaces, those
+ * to come among them, where the name is empty.
+ */
 static inline int clinux_socket_watch(const char *interface) {
     int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0), room = 64 << 20;
     if (fd < 0) return -errno;
     struct ifreq request = { 0 };
     strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
-    if (ioctl(fd, SIOCGIFINDEX, &request) < 0) return clinux_socket_close_with(fd, errno);
+    if (*interface && ioctl(fd, SIOCGIFINDEX, &request) < 0) return clinux_socket_close_with(fd, errno);
     struct sockaddr_ll link = {
         .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = request.ifr_ifindex
     };
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     return bind(fd, (struct sockaddr *)&link, sizeof link) < 0 ? clinux_socket_close_with(fd, errno) : fd;
+}
+
+/* The next packet that a watcher saw; `index` is the interface's, and `sent` tells that the host itself sent it. */
+static inline ssize_t clinux_socket_sight(int fd, void *buffer, size_t capacity, int *index, int *sent) {
+    struct sockaddr_ll link;
+    socklen_t length = sizeof link;
+    ssize_t count = recvfrom(fd, buffer, capacity, MSG_DONTWAIT, (struct sockaddr *)&link, &length);
+    if (count < 0) return -errno;
+    *index = link.sll_ifindex;
+    *sent = link.sll_pkttype == PACKET_OUTGOING;
+    return count;
 }
 
 /* Packets that found the watcher's buffer full, since the last question. */

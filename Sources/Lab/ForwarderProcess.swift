@@ -9,6 +9,15 @@ package final class ForwarderProcess: Sendable {
     package let child: ChildProcess
 
     /// Starts it and waits until it forwards.
+    package convenience init(
+        _ executable: String, on lab: any Lab, _ arguments: [String] = [], behind wrapper: [String] = [],
+        capabilities: Capabilities = [.netAdmin, .bpf]
+    ) throws(LabFailure) {
+        try self.init(starting: executable, on: lab, arguments, behind: wrapper, capabilities: capabilities)
+        try awaitForwarding()
+    }
+
+    /// Starts it.
     ///
     /// - Parameters:
     ///   - executable: the path of the program.
@@ -16,13 +25,21 @@ package final class ForwarderProcess: Sendable {
     ///   - wrapper: a program and its arguments that starts it, strace for example.
     ///   - capabilities: all it gets; by default the two it needs.
     package init(
-        _ executable: String, on lab: any Lab, _ arguments: [String] = [], behind wrapper: [String] = [],
+        starting executable: String, on lab: any Lab, _ arguments: [String] = [], behind wrapper: [String] = [],
         capabilities: Capabilities = [.netAdmin, .bpf]
     ) throws(LabFailure) {
-        let settings = ProcessInfo.processInfo.environment.keys.filter { $0.hasPrefix("FORWARDER_") }
-        program = ["env"] + settings.flatMap { ["-u", $0] } + [executable]
+        program = Self.command(executable)
         node = lab.node
         child = try lab.node.start(wrapper + program + ["run"] + arguments, capabilities: capabilities)
+    }
+
+    /// What starts the program without settings that the person has in the environment.
+    package static func command(_ executable: String) -> [String] {
+        let settings = ProcessInfo.processInfo.environment.keys.filter { $0.hasPrefix("FORWARDER_") }
+        return ["env"] + settings.flatMap { ["-u", $0] } + [executable]
+    }
+
+    package func awaitForwarding() throws(LabFailure) {
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(10)
         while !child.standardError.contains("forwarding") {

@@ -19,6 +19,7 @@ package struct GluetunRules: Sendable {
     private let host: LabHost
     private let house: House
     private let filter: PacketFilter
+    private let postRules: String
 
     /// Puts them in place.
     ///
@@ -31,10 +32,11 @@ package struct GluetunRules: Sendable {
         self.host = host
         self.house = house
         self.filter = filter
+        self.postRules = postRules
         try layRules()
+        try routeByUplink()
         try routeIntoTunnel()
         try layFirewall()
-        try obey(postRules)
     }
 
     package func takeAway() throws(LabFailure) {
@@ -64,12 +66,14 @@ package struct GluetunRules: Sendable {
     private func layRules() throws(LabFailure) {
         for family in families {
             for network in networks(family) { try ip(family, "rule add pref 98 to \(network) lookup main") }
-            try ip(
-                family,
-                """
-                rule add pref 100 from \(of(house.addresses, family)) lookup 200
-                route add default via \(of(house.gateways, family)) dev eth0 table 200
-                """)
+            try ip(family, "rule add pref 100 from \(of(house.addresses, family)) lookup 200")
+        }
+    }
+
+    /// As soon as the uplink is up.
+    package func routeByUplink() throws(LabFailure) {
+        for family in families {
+            try ip(family, "route add default via \(of(house.gateways, family)) dev eth0 table 200")
         }
     }
 
@@ -112,7 +116,8 @@ package struct GluetunRules: Sendable {
 
     // MARK: The firewall
 
-    private func layFirewall() throws(LabFailure) {
+    /// Lays it on an empty ruleset, with what the person gave it.
+    package func layFirewall() throws(LabFailure) {
         for family in families {
             guard let program = filter.iptables(family) else { continue }
             let own = of(house.addresses, family)
@@ -146,6 +151,7 @@ package struct GluetunRules: Sendable {
                 COMMIT
                 """, by: program)
         }
+        try obey(postRules)
     }
 
     /// What the person wrote for it, line by line. What does not begin with iptables is passed over, as Gluetun does.

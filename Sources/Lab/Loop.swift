@@ -7,15 +7,22 @@ internal import LinuxSystem
 final class Loop: Sendable {
     private let handle: Socket
 
-    init(named name: String, _ body: @escaping @Sendable (_ stop: Socket) -> Void) throws(LabFailure) {
-        handle = try toward("start the thread \(name)") { () throws(KernelError) in
-            let (ours, theirs) = try Socket.pair()
-            _ = try Thread(named: name) {
-                body(theirs)
-                theirs.finish()
-            }
-            return ours
+    convenience init(named name: String, _ body: @escaping @Sendable (_ stop: Socket) -> Void) throws(LabFailure) {
+        do throws(KernelError) {
+            try self.init(begun: name, body)
+        } catch {
+            throw LabFailure(couldNot: "start the thread \(name)", because: error.description)
         }
+    }
+
+    /// The same, with the kernel's own words where it refuses.
+    init(begun name: String, _ body: @escaping @Sendable (_ stop: Socket) -> Void) throws(KernelError) {
+        let (ours, theirs) = try Socket.pair()
+        _ = try Thread(named: name) {
+            body(theirs)
+            theirs.finish()
+        }
+        handle = ours
     }
 
     /// Returns when the body has: what it reported is then complete.

@@ -88,15 +88,24 @@ private func watch(_ socket: Socket, for tally: Tally, until stop: Socket) {
 
 extension Sighting {
     /// Neighbour discovery (RFC 4861), multicast listeners and whatever else cannot leave its link.
-    fileprivate var isHousekeeping: Bool {
+    package var isHousekeeping: Bool {
         let isNeighbourDiscovery = transport == UInt8(IPPROTO_ICMPV6) && (133...137).contains(controlType ?? 0)
         return isNeighbourDiscovery || source.hasPrefix("fe80:")
             || ["ff02:", "224.0.0."].contains(where: destination.hasPrefix)
     }
 
+    /// An error of ICMP or ICMPv6, which quotes a packet of another direction (RFC 792, RFC 4443).
+    package var isControlError: Bool {
+        switch Int(transport) {
+        case IPPROTO_ICMP: [3, 4, 5, 11, 12].contains(controlType ?? 0)
+        case IPPROTO_ICMPV6: (1...4).contains(controlType ?? 0)
+        default: false
+        }
+    }
+
     /// Reads the headers by itself instead of asking PacketParse, because it is there to judge what PacketParse let
     /// through.
-    fileprivate init?(of packet: ArraySlice<UInt8>) {
+    init?(of packet: ArraySlice<UInt8>) {
         func number(at offset: Int) -> UInt16 {
             offset + 1 < packet.count ? UInt16(packet[offset]) << 8 | UInt16(packet[offset + 1]) : 0
         }

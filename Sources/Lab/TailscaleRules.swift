@@ -6,17 +6,18 @@ package struct TailscaleRules: Sendable {
 
     private let host: LabHost
     private let filter: PacketFilter
+    private let peer: DualStack
 
     /// Puts them in place for a node with these two addresses and one peer.
     package init(on host: LabHost, _ node: DualStack, peer: DualStack, in filter: PacketFilter) throws(LabFailure) {
         self.host = host
         self.filter = filter
-        for (family, peer, service) in [("-4", peer.v4, "100.100.100.100"), ("-6", peer.v6, "fd7a:115c:a1e0::53")] {
+        self.peer = peer
+        try routeIntoTailnet()
+        for family in ["-4", "-6"] {
             try host.run(
                 ["ip", family, "-batch", "-"],
                 input: """
-                    route add \(peer) dev tailscale0 table 52
-                    route add \(service) dev tailscale0 table 52
                     rule add pref 5210 fwmark \(Self.bypass) lookup main
                     rule add pref 5230 fwmark \(Self.bypass) lookup default
                     rule add pref 5250 fwmark \(Self.bypass) unreachable
@@ -32,6 +33,14 @@ package struct TailscaleRules: Sendable {
                     isV4 ? Self.table("ip", node.v4, only: Self.onlyV4NFT, Self.spoofedNFT) : Self.table("ip6", node.v6)
                 )
             }
+        }
+    }
+
+    /// As soon as `tailscale0` is up.
+    package func routeIntoTailnet() throws(LabFailure) {
+        for (family, peer, service) in [("-4", peer.v4, "100.100.100.100"), ("-6", peer.v6, "fd7a:115c:a1e0::53")] {
+            let lines = [peer, service].map { "route add \($0) dev tailscale0 table 52\n" }
+            try host.run(["ip", family, "-batch", "-"], input: lines.joined())
         }
     }
 

@@ -32,6 +32,11 @@ package final class TailscaledProcess: Sendable {
         case listen(port: UInt16, mark: UInt32)
         /// Any other socket.
         case socket(Protocol, String, port: UInt16, mark: UInt32, Manner = .connected)
+        /// The first packet of such a socket, which is closed at once: nothing comes after it. What it says is a text, or a
+        /// question for that text where it is a name.
+        case probe(Protocol, String, port: UInt16, mark: UInt32, Manner = .connected, saying: String)
+        /// The same from the port by which all peers are met.
+        case peerProbe(String, port: UInt16, saying: String)
         /// Writes its own address as the resolver's, in place. Refused where the file is the machine's.
         case rewriteResolvConf
 
@@ -53,7 +58,8 @@ package final class TailscaledProcess: Sendable {
     private let child: ChildProcess
     private let orders: Socket
 
-    package init(on host: LabHost) throws(LabFailure) {
+    /// - Parameter port: by which it meets its peers.
+    package init(on host: LabHost, port: UInt16 = 41641) throws(LabFailure) {
         self.host = host
         let goal = "start \(Self.name) on \(host.name)"
         cgroup = try toward(goal) { () throws(KernelError) in
@@ -64,7 +70,7 @@ package final class TailscaledProcess: Sendable {
             let (ours, theirs) = try toward(goal) { () throws(KernelError) in try Socket.pair() }
             orders = ours
             // The name of a process is that of the file it was started by. It joins its cgroup before it has a socket.
-            let line = "echo $$ >\(cgroup)/cgroup.procs && exec /run/\(Self.name) -c \"$0\""
+            let line = "echo $$ >\(cgroup)/cgroup.procs && exec /run/\(Self.name) -c \"$0\" \(port)"
             child = try host.start(["sh", "-c", line, Self.script], input: .descriptor(theirs.descriptor.raw))
         } catch {
             try? host.namespace.run { [cgroup] () throws(KernelError) in removeCgroup(cgroup) }
@@ -123,6 +129,9 @@ extension TailscaledProcess.Deed {
         case .clientQuestionOverTCP(let address): return [open(.tcp, address, 53, Self.bypass, .connected)]
         case .socket(let kind, let address, let port, let mark, let manner):
             return [open(kind, address, port, mark, manner)]
+        case .probe(let kind, let address, let port, let mark, let manner, let text):
+            return ["\(open(kind, address, port, mark, manner)) \(text)"]
+        case .peerProbe(let address, let port, let text): return ["peer \(address) \(port) \(text)"]
         case .listen(let port, let mark): return ["listen \(port) \(mark)"]
         case .rewriteResolvConf: return ["rewrite"]
         }
@@ -149,10 +158,27 @@ extension TailscaledProcess {
             one = opened(socket.SOCK_DGRAM, any, 0x80000)
             if ":" in any:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind((any, 41641))
+            one.bind((any, int(sys.argv[1])))
             return one
 
         met = {}
+
+        def said(words):
+            if not words:
+                return b"datagram"
+            text = words[0].encode()
+            if b"." not in text:
+                return text
+            name = b"".join(bytes([len(label)]) + label for label in text.split(b"."))
+            return b"\\x12\\x34\\x01\\0\\0\\1\\0\\0\\0\\0\\0\\0" + name + b"\\0\\0\\1\\0\\1"
+
+        # A probe that is refused has found out what it wanted to.
+        def say(words, send):
+            try:
+                send(said(words))
+            except OSError:
+                if not words:
+                    raise
 
         def do(word, *rest):
             if word == "pause":
@@ -161,25 +187,29 @@ extension TailscaledProcess {
                 any = "::" if ":" in rest[0] else "0.0.0.0"
                 if any not in met:
                     met[any] = peers(any)
-                met[any].sendto(b"peer", (rest[0], int(rest[1])))
+                say(rest[2:], lambda text: met[any].sendto(text, (rest[0], int(rest[1]))))
             elif word == "tcp":
                 late = rest[3] == "late"
                 one = opened(socket.SOCK_STREAM, rest[0], 0 if late else int(rest[2]))
                 one.connect_ex((rest[0], int(rest[1])))
                 if late:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
+                if rest[4:]:
+                    kept.pop().close()
             elif word == "udp":
                 to = (rest[0], int(rest[1]))
                 late = rest[3] == "late"
                 one = opened(socket.SOCK_DGRAM, rest[0], 0 if late else int(rest[2]))
                 if rest[3] == "unconnected":
                     one.bind(("", 0))
-                    one.sendto(b"datagram", to)
+                    say(rest[4:], lambda text: one.sendto(text, to))
                 else:
-                    one.connect(to)
+                    say(rest[4:], lambda text: one.connect(to))
                     if late:
                         one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
-                    one.send(b"datagram")
+                    say(rest[4:], lambda text: one.send(text))
+                if rest[4:]:
+                    kept.pop().close()
             elif word == "listen":
                 one = opened(socket.SOCK_STREAM, "::", int(rest[1]))
                 one.bind(("::", int(rest[0])))

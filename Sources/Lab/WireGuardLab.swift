@@ -31,10 +31,13 @@ package final class WireGuardLab: Lab {
     /// Where the client's tunnel comes from.
     package let clientUnderlay = "192.0.2.6"
 
-    /// The far end of each tunnel, and the node's on the tailnet.
-    private let tunnels: [WireGuard]
+    /// The far end of each tunnel.
+    private let farEnds: [WireGuard]
     private let vpnKeys: (near: WireGuard.Keys, far: WireGuard.Keys)
     private let vpnTunnel = Mutex<WireGuard?>(nil)
+    /// The near end is the client's.
+    private let tailnetKeys: (near: WireGuard.Keys, far: WireGuard.Keys)
+    private let tailnetTunnel = Mutex<WireGuard?>(nil)
 
     package init() throws(LabFailure) {
         client = try LabHost(named: "client")
@@ -44,7 +47,9 @@ package final class WireGuardLab: Lab {
         server = try LabHost(named: "server")
         try Self.layCables(client, node, server, internet, to: isp)
         vpnKeys = (near: try WireGuard.Keys(on: node), far: try WireGuard.Keys(on: server))
-        tunnels = try Self.digTunnels(client, node, server, vpnKeys)
+        tailnetKeys = (near: try WireGuard.Keys(on: client), far: try WireGuard.Keys(on: node))
+        farEnds = try Self.digFarEnds(client, server, tailnetKeys, vpnKeys)
+        try digTailnetTunnel()
         try digVPNTunnel()
         // The tunnel's own packets must not be routed into the tunnel.
         try client.ip(
@@ -60,12 +65,11 @@ package final class WireGuardLab: Lab {
     private static func layCables(
         _ client: LabHost, _ node: LabHost, _ server: LabHost, _ internet: LabHost, to isp: LabHost
     ) throws(LabFailure) {
-        for host in [client, node, server, internet] { try isp.cable("\(host.name)0", to: host, "eth0") }
+        for host in [client, server, internet] { try isp.cable("\(host.name)0", to: host, "eth0") }
+        try layUplink(node, to: isp)
         try isp.ip(
             """
             addr add 192.0.2.5/30 dev client0
-            addr add 192.0.2.1/30 dev node0
-            addr add 2001:db8:2::1/64 dev node0
             addr add 198.51.100.2/30 dev server0
             addr add 2001:db8:51::2/64 dev server0
             addr add 203.0.113.9/30 dev internet0
@@ -74,13 +78,6 @@ package final class WireGuardLab: Lab {
         try isp.set("net/ipv4/ip_forward", to: "1")
         try isp.set("net/ipv6/conf/all/forwarding", to: "1")
         try client.ip("addr add 192.0.2.6/30 dev eth0")
-        try node.ip(
-            """
-            addr add 192.0.2.2/30 dev eth0
-            addr add 2001:db8:2::2/64 dev eth0
-            route add default via 192.0.2.1
-            route add default via 2001:db8:2::1
-            """)
         try server.ip(
             """
             addr add 198.51.100.1/30 dev eth0
@@ -97,22 +94,28 @@ package final class WireGuardLab: Lab {
             """)
     }
 
-    private static func digTunnels(
-        _ client: LabHost, _ node: LabHost, _ server: LabHost, _ vpn: (near: WireGuard.Keys, far: WireGuard.Keys)
+    private static func layUplink(_ node: LabHost, to isp: LabHost) throws(LabFailure) {
+        try isp.cable("node0", to: node, "eth0")
+        try isp.ip("addr add 192.0.2.1/30 dev node0\naddr add 2001:db8:2::1/64 dev node0")
+        try node.ip(
+            """
+            addr add 192.0.2.2/30 dev eth0
+            addr add 2001:db8:2::2/64 dev eth0
+            route add default via 192.0.2.1
+            route add default via 2001:db8:2::1
+            """)
+    }
+
+    private static func digFarEnds(
+        _ client: LabHost, _ server: LabHost, _ tailnet: (near: WireGuard.Keys, far: WireGuard.Keys),
+        _ vpn: (near: WireGuard.Keys, far: WireGuard.Keys)
     ) throws(LabFailure) -> [WireGuard] {
-        let clientKeys = try WireGuard.Keys(on: client)
-        let nodeKeys = try WireGuard.Keys(on: node)
-        return [
+        [
             try WireGuard(
-                "tailscale0", on: client, keys: clientKeys, port: 41641, mtu: 1280,
+                "tailscale0", on: client, keys: tailnet.near, port: 41641, mtu: 1280,
                 addresses: ["100.64.0.2/10", "fd7a:115c:a1e0::2/48"],
-                peer: .init(publicKey: nodeKeys.public, allowed: ["0.0.0.0/0", "::/0"], endpoint: "192.0.2.2:41641")),
-            try WireGuard(
-                "tailscale0", on: node, keys: nodeKeys, port: 41641, mark: 0x80000, mtu: 1280,
-                addresses: ["100.64.0.1/10", "fd7a:115c:a1e0::1/48"],
                 peer: .init(
-                    publicKey: clientKeys.public, allowed: ["100.64.0.2/32", "fd7a:115c:a1e0::2/128"],
-                    endpoint: "192.0.2.6:41641")),
+                    publicKey: tailnet.far.public, allowed: ["0.0.0.0/0", "::/0"], endpoint: "192.0.2.2:41641")),
             try WireGuard(
                 "wg0", on: server, keys: vpn.far, port: 51820, mtu: 1420,
                 addresses: ["10.64.0.1/24", "fd00:64::1/64"],
@@ -120,6 +123,33 @@ package final class WireGuardLab: Lab {
                     publicKey: vpn.near.public, allowed: ["10.64.0.2/32", "fd00:64::2/128"],
                     endpoint: "192.0.2.2:51821")),
         ]
+    }
+
+    /// Lays the node's uplink, with its addresses and default routes; one that was there must be gone.
+    package func layUplink() throws(LabFailure) { try Self.layUplink(node, to: isp) }
+
+    /// Takes the uplink away, at both ends.
+    package func cutUplink() throws(LabFailure) { try node.ip("link del eth0") }
+
+    /// Digs the node's end of the tailnet's tunnel, as tailscaled makes its interface; one that was there must be gone.
+    ///
+    /// - Parameter allowed: whom the client may say that it is.
+    package func digTailnetTunnel(
+        allowed: [String] = ["100.64.0.2/32", "fd7a:115c:a1e0::2/128"]
+    ) throws(LabFailure) {
+        let tunnel = try WireGuard(
+            "tailscale0", on: node, keys: tailnetKeys.far, port: 41641, mark: 0x80000, mtu: 1280,
+            addresses: ["100.64.0.1/10", "fd7a:115c:a1e0::1/48"],
+            peer: .init(publicKey: tailnetKeys.near.public, allowed: allowed, endpoint: "192.0.2.6:41641"))
+        tailnetTunnel.withLock { $0 = tunnel }
+    }
+
+    /// Ends it; the interface goes with it.
+    package func cutTailnetTunnel() { tailnetTunnel.withLock { $0 = nil } }
+
+    /// The node greets the client, which learns that its old session is of no use: tailscaled does so by other means.
+    package func greetClient() throws(LabFailure) {
+        try node.run(["wg", "set", "tailscale0", "peer", tailnetKeys.near.public, "persistent-keepalive", "25"])
     }
 
     /// Digs the node's end of the VPN's tunnel; one that was there must be gone.

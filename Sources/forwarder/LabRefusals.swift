@@ -45,9 +45,12 @@ func inLab<Value>(couldNot: String, _ body: () throws(LabFailure) -> Value) thro
 extension ForwarderProcess {
     /// This very program, on the lab's node.
     convenience init(on lab: any Lab, _ arguments: [String] = []) throws(LabFailure) {
+        try self.init(Self.ownPath, on: lab, arguments)
+    }
+
+    static var ownPath: String {
         let link = "/proc/self/exe"
-        let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? link
-        try self.init(path, on: lab, arguments)
+        return (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? link
     }
 
     /// Ends it and leaves the node to its kernel, as it was before.

@@ -103,7 +103,7 @@ extension LabHost {
     /// come back.
     fileprivate func flood(from clients: [String], to end: String) throws -> (answers: Int, seconds: Double) {
         let observer = try Observer(on: self, interface: "eth0")
-        let packets = clients.map { RawDatagram(from: $0, 5000, to: end, 7, [], hopLimit: 1).octets }
+        let packets = clients.map { RawPacket(from: $0, 5000, to: end, 7, [], hopLimit: 1).octets }
         let start = ContinuousClock.now
         for turn in 0..<50 {
             let wave = (turn * 100..<turn * 100 + 100).map { packets[$0 % packets.count] }

@@ -70,14 +70,14 @@ import Testing
         ] {
             let mailbox = try Mailbox(on: lab.client, at: client, port: 5000)
             let payload = (0..<4000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
-            let out = RawDatagram(from: client, 5000, to: internet, 7, payload, identification: 0x4242)
+            let out = RawPacket(from: client, 5000, to: internet, 7, payload, identification: 0x4242)
             try lab.client.sendRaw(out.fragments(of: 1200).reversed(), to: internet)
             #expect(mailbox.receive() == payload, "out, \(client)")
 
             try mailbox.send(Array("who".utf8), to: internet, port: 7)
             let seen = String(decoding: try #require(mailbox.receive()), as: UTF8.self)
             let port = try #require(seen.split(separator: ":").last.flatMap { UInt16($0) })
-            let back = RawDatagram(from: internet, 7, to: exit, port, payload, identification: 0x4343)
+            let back = RawPacket(from: internet, 7, to: exit, port, payload, identification: 0x4343)
             try lab.internet.sendRaw(back.fragments(of: 1200).reversed(), to: exit)
             #expect(mailbox.receive() == payload, "back, \(client)")
         }
