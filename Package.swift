@@ -86,8 +86,8 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
 
         .executableTarget(
-            name: "Benchmarks", dependencies: ["DataPlane", "PacketParse", "LinuxSystem"], path: "Tests/Benchmarks",
-            swiftSettings: strict),
+            name: "Benchmarks", dependencies: ["SplitDNS", "DataPlane", "PacketParse", "LinuxSystem", "CLinux"],
+            path: "Tests/Benchmarks", swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["LinuxSystem", "CBPF"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(name: "PacketParseTests", dependencies: ["PacketParse", "TestSupport"], swiftSettings: strict),

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import Synchronization
 
 /// The marks of what a host sends out of one interface, told by nftables, which is nobody's of ours.
 package final class MarkWatch: Sendable {
@@ -16,6 +17,8 @@ package final class MarkWatch: Sendable {
 
     private let host: LabHost
     private let table: String
+    /// How many packets of each kind were told of.
+    private let told = Mutex<[Sighting: Int]>([:])
 
     package init(on host: LabHost, interface: String) throws(LabFailure) {
         self.host = host
@@ -27,6 +30,7 @@ package final class MarkWatch: Sendable {
                     typeof meta nfproto . meta l4proto . th dport . meta mark
                     flags dynamic
                     size 65535
+                    counter
                 }
                 chain leaving {
                     type filter hook postrouting priority 0
@@ -37,21 +41,27 @@ package final class MarkWatch: Sendable {
             """)
     }
 
-    /// What was seen since the last time.
+    /// What was seen since the last time. The kernel's counts only rise: a set that was emptied after it is read would
+    /// lose what came between.
     package func take() throws(LabFailure) -> Set<Sighting> {
         let text = try host.run(["nft", "-nn", "list", "set", "inet", table, "seen"])
-        try host.nft("flush set inet \(table) seen")
-        // Such an element is written "10 . 6 . 443 . 0x00000000".
-        let elements = text.split { $0.isNewline || $0 == "," || $0 == "{" || $0 == "}" }
-        return Set(elements.compactMap { Sighting($0.split(separator: ".").map { $0.filter { !$0.isWhitespace } }) })
+        // Such an element is written "10 . 6 . 443 . 0x00000000 counter packets 1 bytes 60".
+        let elements = text.split { $0.isNewline || $0 == "," || $0 == "{" || $0 == "}" || $0 == "=" }
+        let counts = elements.compactMap { Sighting.counted($0.split { $0.isWhitespace || $0 == "." }) }
+        return told.withLock { told in
+            let new = counts.filter { $0.packets > told[$0.sighting, default: 0] }
+            for (sighting, packets) in new { told[sighting] = packets }
+            return Set(new.map(\.sighting))
+        }
     }
 }
 
 extension MarkWatch.Sighting {
-    fileprivate init?(_ fields: [String]) {
-        guard fields.count == 4, let family = UInt8(fields[0]), let transport = UInt8(fields[1]),
-            let port = UInt16(fields[2]), let mark = UInt32(fields[3].dropFirst(2), radix: 16)
+    fileprivate static func counted(_ words: [Substring]) -> (sighting: Self, packets: Int)? {
+        guard words.count == 9, words[4...5] == ["counter", "packets"], let family = UInt8(words[0]),
+            let transport = UInt8(words[1]), let port = UInt16(words[2]),
+            let mark = UInt32(words[3].dropFirst(2), radix: 16), let packets = Int(words[6])
         else { return nil }
-        self.init(isIPv6: family == 10, transport: transport, port: port, mark: mark)
+        return (Self(isIPv6: family == 10, transport: transport, port: port, mark: mark), packets)
     }
 }

@@ -90,6 +90,9 @@ package final class TailscaledProcess: Sendable {
         for line in deed.orders { try order(line) }
     }
 
+    /// Lets go of what it connected, so that nothing more is said over it: what a deed is not answered, TCP says again.
+    package func forget() throws(LabFailure) { try order("forget") }
+
     private func order(_ line: String) throws(LabFailure) {
         let answer = try toward("have \(Self.name) do \(line)") { () throws(KernelError) in
             try orders.send(ArraySlice((line + "\n").utf8))
@@ -141,9 +144,10 @@ extension TailscaledProcess.Deed {
 extension TailscaledProcess {
     /// Reads orders from its standard input, a socket, and answers each on it.
     fileprivate static let script = """
-        import os, socket, sys, time
+        import os, socket, struct, sys, time
 
         kept = []
+        listeners = []
 
         def opened(kind, address, mark):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -159,6 +163,7 @@ extension TailscaledProcess {
             if ":" in any:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             one.bind((any, int(sys.argv[1])))
+            kept.remove(one)
             return one
 
         met = {}
@@ -210,8 +215,15 @@ extension TailscaledProcess {
                     say(rest[4:], lambda text: one.send(text))
                 if rest[4:]:
                     kept.pop().close()
+            elif word == "forget":
+                for one in kept:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    one.close()
+                kept.clear()
             elif word == "listen":
                 one = opened(socket.SOCK_STREAM, "::", int(rest[1]))
+                kept.remove(one)
+                listeners.append(one)
                 one.bind(("::", int(rest[0])))
                 one.listen()
             elif word == "rewrite":

@@ -27,6 +27,7 @@ package final class Stub: Sendable {
     private static let interval = (known: TimeAmount.seconds(60), unknown: TimeAmount.seconds(5))
 
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let limit: Int
     private let state: Mutex<State>
 
     private struct State {
@@ -40,9 +41,13 @@ package final class Stub: Sendable {
     }
 
     /// Listens from here on.
+    ///
+    /// - Parameter limit: of queries on their way.
     package init(
-        at address: IPAddress, port: Int, direct: Resolver, vpn: Resolver, names: DirectNames
+        at address: IPAddress, port: Int, direct: Resolver, vpn: Resolver, names: DirectNames,
+        limit: Int = outstandingLimit
     ) throws(Unbindable) {
+        self.limit = limit
         state = Mutex(State(direct: direct, vpn: vpn, names: names))
         do {
             let listen = try SocketAddress(ipAddress: "\(address)", port: port)
@@ -194,7 +199,7 @@ package final class Stub: Sendable {
 
     private func admitQuery() -> Bool {
         state.withLock { state in
-            guard state.outstanding < Self.outstandingLimit else {
+            guard state.outstanding < limit else {
                 state.counts.refused += 1
                 return false
             }

@@ -1,3 +1,4 @@
+import Glibc
 import PacketParse
 import TestSupport
 import Testing
@@ -188,6 +189,7 @@ import Testing
             let clock = ContinuousClock()
             let deadline = clock.now + .seconds(6)
             while snapshot.fragmentsHeld > 0, clock.now < deadline {
+                usleep(20_000)
                 snapshot = try #require(try wires.inquiries.ask { _, snapshot in snapshot })
             }
             #expect(snapshot.statistics.dropped(.refused(.heldFragmentExpired)) == 1)

@@ -1,10 +1,8 @@
-import Glibc
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import DataPlane
-
-private let isSoak = unsafe getenv("SOAK") != nil
 
 /// One exit address carries as many flows as the table holds, because ports are shared between remotes.
 struct MillionFlowsTests {

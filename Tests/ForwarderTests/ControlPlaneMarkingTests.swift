@@ -21,6 +21,7 @@ import Testing
     private func start() throws -> ForwarderProcess { try ForwarderProcess(Binary.path.path, on: lab) }
 
     private func marks(of tailscaled: TailscaledProcess) throws -> Set<UInt32> {
+        try tailscaled.forget()
         _ = try watch.take()
         try tailscaled.perform(derp)
         return Set(try watch.take().filter { $0.port == 443 }.map(\.mark))

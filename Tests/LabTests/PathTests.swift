@@ -57,7 +57,7 @@ import Testing
         let lab = try kind.make()
         try lab.enableKernelRouting()
         for address in [lab.internetAddress.v4, lab.internetAddress.v6] {
-            let size = 20_000_001
+            let size = 5_000_001
             let transfer = try Transfer(direction, bytes: size, client: lab.client, server: lab.internet, at: address)
             #expect(transfer.bytes == size)
             #expect(transfer.isIntact)

@@ -69,17 +69,17 @@ struct LinkWatchTests {
 
     @Test func `a default route is news, other routes are not`() throws {
         try inFreshNamespace {
-            try makeVethPair()
-            try answer("ip link set left up; ip addr add 10.0.0.1/24 dev left; ip addr add fd00::1/64 dev left nodad")
+            // Of a link with a carrier or an IPv6 address the kernel has news of its own, late ones: of lo it has none.
+            try answer("ip link set lo up")
             let watch = try LinkWatch()
-            for (family, gateway, other) in [("-4", "10.0.0.2", "192.0.2.0/24"), ("-6", "fd00::2", "2001:db8::/64")] {
+            for (family, other) in [("-4", "192.0.2.0/24"), ("-6", "2001:db8::/64")] {
                 _ = try watch.drain()
                 for verb in ["add", "del"] {
-                    try answer("ip \(family) route \(verb) \(other) via \(gateway)")
+                    try answer("ip \(family) route \(verb) \(other) dev lo")
                     #expect(isReadable(watch.descriptor), "the control: it was announced")
                     var told = try watch.drain()
                     #expect(!told, "\(verb) \(other)")
-                    try answer("ip \(family) route \(verb) default via \(gateway)")
+                    try answer("ip \(family) route \(verb) default dev lo")
                     told = try watch.drain()
                     #expect(told, "\(family) \(verb) default")
                 }

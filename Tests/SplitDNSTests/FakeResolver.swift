@@ -2,6 +2,12 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
+/// Tries again where the port that the kernel chose for UDP is somebody's for TCP.
+func onFreePort<Value>(_ make: () throws -> Value) throws -> Value {
+    for _ in 0..<9 { if let made = try? make() { return made } }
+    return try make()
+}
+
 /// A resolver on loopback that answers as it is told, by UDP and TCP on one port, and remembers what it was asked.
 final class FakeResolver: Sendable {
     enum Manner: Sendable {
@@ -27,21 +33,24 @@ final class FakeResolver: Sendable {
         self.manner = Mutex(manner)
         self.octet = octet
         let box = Box()
-        let datagrams = try DatagramBootstrap(group: group)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Datagrams(box))
+        port = try onFreePort { [group] in
+            let datagrams = try DatagramBootstrap(group: group)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(Datagrams(box))
+                    }
                 }
-            }
-            .bind(host: "127.0.0.1", port: 0).wait()
-        port = datagrams.localAddress?.port ?? 0
-        _ = try ServerBootstrap(group: group)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Streams(box))
+                .bind(host: "127.0.0.1", port: 0).wait()
+            let port = datagrams.localAddress?.port ?? 0
+            _ = try ServerBootstrap(group: group)
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(Streams(box))
+                    }
                 }
-            }
-            .bind(host: "127.0.0.1", port: port).wait()
+                .bind(host: "127.0.0.1", port: port).wait()
+            return port
+        }
         box.resolver.withLock { $0 = self }
     }
 

@@ -32,8 +32,10 @@ struct QuestionTests {
     private func expectAgreement(_ message: [UInt8], _ comment: String) -> Bool {
         let told = try? Question(of: ByteBuffer(message))
         let oracle = naively(message)
-        #expect(told?.name.octets == oracle?.name, "\(comment) \(message)")
-        #expect(told?.octets == oracle?.octets, "\(comment) \(message)")
+        // An expectation that is met takes a hundred times as long as both readers.
+        if told?.name.octets != oracle?.name || told?.octets != oracle?.octets {
+            Issue.record("\(comment) \(message): \(String(describing: told)), \(String(describing: oracle))")
+        }
         return told != nil
     }
 

@@ -58,8 +58,9 @@ final class ControlPlaneTests {
 
     /// Which marks left towards these ports, and nothing else left.
     private func marks(of deed: Deed) throws -> [UInt16: Set<UInt32>] {
-        // What an earlier deed's connection still says at its end is not this one's.
-        for _ in 0..<50 where try !watch.take().isEmpty { usleep(20_000) }
+        // What an earlier deed's connection says again, or at its end, is not this one's.
+        try tailscaled.forget()
+        _ = try watch.take()
         try tailscaled.perform(deed)
         return Dictionary(grouping: try watch.take(), by: \.port).mapValues { Set($0.map(\.mark)) }
     }

@@ -1,0 +1,4 @@
+import Glibc
+
+/// `make soak`: what takes longer is wanted.
+package let isSoak = unsafe getenv("SOAK") != nil
