@@ -1,3 +1,5 @@
+// Or a release build of some products knows no SOCK_STREAM: the module that holds it is whichever was built first.
+internal import CLinux
 internal import Glibc
 internal import SystemPackage
 
