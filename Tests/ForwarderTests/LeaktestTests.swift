@@ -1,5 +1,6 @@
 import Foundation
 import Lab
+import TestSupport
 import Testing
 
 @testable import forwarder
@@ -100,13 +101,12 @@ struct LeaktestReportTests {
 }
 
 @Suite(.serialized, .labCanBeBuilt) struct LeaktestTests {
-    private static let isSoak = unsafe getenv("SOAK") != nil
 
     @Test("in a lab of its own nothing leaks, and the control does")
     func lab() throws {
         // All states a hundred times take an hour.
         let states = "up,vpn_deleted,killed,killed_tailnet_recreated_all_open"
-        let extent = Self.isSoak ? ["--repeat", "100"] : ["--states", states]
+        let extent = isSoak ? ["--repeat", "100"] : ["--states", states]
         let ending = try Binary.run(["leaktest", "--json"] + extent)
         let answer = try #require(ending.object, "\(ending.err)")
         #expect(answer["positive_control_seen"] as? Bool == true)
@@ -119,7 +119,7 @@ struct LeaktestReportTests {
         let up = rows.filter { $0["state"] as? String == "up" && $0["expected"] as? String != "nowhere" }
         #expect(up.allSatisfy { ($0["uplink"] as? Int ?? 0) + ($0["vpn"] as? Int ?? 0) > 0 }, "\(up)")
         let recovery = try #require(answer["recovery_ms"] as? [String: Double])
-        if Self.isSoak { #expect(recovery["p99"] ?? .infinity < 1000) }
+        if isSoak { #expect(recovery["p99"] ?? .infinity < 1000) }
         #expect(answer["not_recovered"] as? Int == 0)
     }
 

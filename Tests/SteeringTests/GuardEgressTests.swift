@@ -1,8 +1,8 @@
 import CBPF
-import Foundation
 import LinuxNetwork
 import LinuxSystem
 import PacketParse
+import TestSupport
 import Testing
 
 @testable import Steering
@@ -272,8 +272,7 @@ import Testing
         let least = (guarded: rounds.map(\.guarded).min() ?? 0, idle: rounds.map(\.idle).min() ?? 0)
         print("guard_egress, mark \(mark) to \(destination): \(least.guarded) ns a packet, idle \(least.idle)")
         // Twice as much where other suites share the core.
-        let isAlone = ProcessInfo.processInfo.environment["SOAK"] != nil
-        #expect(Int(least.guarded) - Int(least.idle) <= (isAlone ? 80 : 160), "\(rounds)")
+        #expect(Int(least.guarded) - Int(least.idle) <= (isSoak ? 80 : 160), "\(rounds)")
     }
 }
 
