@@ -74,6 +74,21 @@ import Testing
         #expect(try !lab.node.run(["tc", "qdisc", "show", "dev", "eth0"]).contains("clsact"))
     }
 
+    @Test("a default route that changes its next hop, also from none and to none, is the one in table 51, and no other")
+    func replacedRoute() throws {
+        for (told, kept) in [
+            ("default dev eth0", "default dev eth0 "), ("default via 192.0.2.1 dev eth0", "default via 192.0.2.1 "),
+            ("default via 198.51.100.9 dev eth0 onlink", "default via 198.51.100.9 "),
+            ("default dev eth0", "default dev eth0 "),
+        ] {
+            try lab.node.run(["ip", "route", "replace"] + told.split(separator: " ").map(String.init))
+            _ = try forwarder("guard")
+            let table = try lab.node.run(["ip", "route", "show", "table", "51"]).split(separator: "\n")
+            let defaults = table.filter { $0.hasPrefix("default") }
+            #expect(defaults.count == 1 && defaults[0].hasPrefix(kept), "\(told): \(table)")
+        }
+    }
+
     @Test("without an uplink guard says so, and the rules hold already")
     func noUplink() throws {
         try lab.node.ip("link del eth0")

@@ -85,7 +85,10 @@ struct Plan: Sendable {
 
     /// Ends routes of ours that are no longer meant: an uplink's that are gone, of other settings, of a dead node.
     private func endOtherRoutes(_ ours: Ours, _ host: borrowing Host) throws(KernelError) {
-        for route in ours.routes where !steps.contains(.route(route)) {
+        let meant = steps.compactMap { step in if case .route(let route) = step { route } else { nil } }
+        // One that was replaced is gone, and to delete it would delete what stands in its place: the kernel compares no more than
+        // it is told, and a route without a next hop tells none.
+        for route in ours.routes where !meant.contains(where: { $0.isInPlace(of: route) }) {
             do throws(KernelError) { try host.netlink.delete(route) } catch {
                 // The kernel takes an interface's routes with it.
                 guard [ESRCH, ENODEV].contains(error.errno.rawValue) else { throw error }
@@ -260,86 +263,9 @@ extension Plan.Step: CustomStringConvertible {
     }
 }
 
-extension Rule {
-    /// The originator that the rules of every forwarder bear (`rt_protos`; nobody else's in iproute2's list).
-    static let forwarder: UInt8 = 0xF0
-
-    /// Refuses to route what comes in by the tailnet edge.
-    static func closing(_ tailnet: String, _ family: AddressFamily) -> Rule {
-        Rule(family, preference: 91, incoming: tailnet, .unreachable, origin: forwarder)
-    }
-
-    /// The return-path filter: the host routes nothing of what the VPN sends, for answers to clients come in by our port.
-    /// Excepted are networks that are kept local and lie behind the VPN.
-    static func closingUnasked(_ settings: NodeSettings) -> [Rule] {
-        let answers = settings.local.map { prefix in
-            Rule(
-                prefix.address.family, preference: 90, incoming: settings.vpn, source: prefix, .goto(92),
-                origin: forwarder)
-        }
-        return answers
-            + AddressFamily.allCases.map {
-                Rule($0, preference: 91, incoming: settings.vpn, .blackhole, origin: forwarder)
-            }
-    }
-
-    /// tailscaled asks again, marked as its control plane is, what a client asked (DNS, DNS over TLS): that may not leave by
-    /// the uplink, also not by one that is made anew without a guard.
-    static let closingClientDNS = AddressFamily.allCases.flatMap { family in
-        [53, 853].map {
-            Rule(family, preference: 91, destinationPort: $0, mark: .bypass, .unreachable, origin: forwarder)
-        }
-    }
-
-    /// Of this node, a dead one, another version.
-    static func ours(_ netlink: borrowing Netlink) throws(KernelError) -> [Rule] {
-        var all: [Rule] = []
-        for family in AddressFamily.allCases {
-            do throws(KernelError) {
-                all += try netlink.rules(family).filter { $0.origin == forwarder }
-            } catch {
-                guard error.errno == .addressFamilyNotSupported else { throw error }
-            }
-        }
-        return all
-    }
-}
-
-/// The programs that nodes put on interfaces, known by their names: of a running node, a dead one, another version.
-enum Attachment {
-    private static let prefix = "forwarder:"
-
-    /// Where a program stands: before anybody else's, so that nobody sees exit traffic first, nor lets pass by the uplink what
-    /// may not leave there.
-    static func filter(_ program: Steering.Program) -> Filter {
-        Filter(prefix + program.rawValue, program.direction, priority: 1, handle: 0xF0)
-    }
-
-    /// Whether this one, left alone by its node, drops exit traffic: it stands where that comes in.
-    static func closesExitTraffic(_ filter: Filter) -> Bool { filter.name == self.filter(.tailnetIngress).name }
-
-    static func isOurs(_ filter: Filter) -> Bool { filter.name.hasPrefix(prefix) }
-
-    static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {
-        var found: [Filter] = []
-        for direction in Filter.Direction.allCases {
-            found += try netlink.filters(on: link, direction).filter(isOurs)
-        }
-        return found
-    }
-
-    /// Removes the hooks of a link at which nobody's program stands.
-    static func removeEmptyHooks(of link: Link, _ netlink: borrowing Netlink) {
-        for direction in Filter.Direction.allCases {
-            guard let left = try? netlink.filters(on: link, direction), left.isEmpty else { return }
-        }
-        try? netlink.removeClsact(from: link)
-    }
-}
-
-extension Filter {
-    /// Of two filters in one place, one replaces the other.
-    fileprivate func isInPlace(of other: Filter) -> Bool {
-        (direction, priority, handle) == (other.direction, other.priority, other.handle)
+extension Route {
+    /// Of two routes in one place, one replaces the other.
+    fileprivate func isInPlace(of other: Route) -> Bool {
+        (destination, metric, table) == (other.destination, other.metric, other.table)
     }
 }
