@@ -148,6 +148,8 @@ package final class RunningNode: Sendable {
         /// When the last interface but our own went away.
         var abandoned: Instant?
         var hadInterfaces = false
+        /// When the start is over: the looks that it gives rise to are done by then.
+        var startEnds: Instant?
         /// How the control plane was last told to be known.
         var controlPlane: String?
         /// What was last warned of: it is told once.
@@ -158,7 +160,7 @@ package final class RunningNode: Sendable {
         var namesRetry: Instant?
 
         var nextLook: Instant {
-            [deadline, retry, namesRetry, abandoned.map { $0 + RunningNode.abandonment }].compactMap(\.self)
+            [deadline, retry, namesRetry, startEnds, abandoned.map { $0 + RunningNode.abandonment }].compactMap(\.self)
                 .reduce(portsLookedUp + RunningNode.minute, min)
         }
     }
@@ -209,7 +211,14 @@ package final class RunningNode: Sendable {
         course.isFirstLook = false
         course.namesRetry = names?.follow(edges, tailscaledSocket: settings.tailscaledSocket, log)
         if let unfit { throw unfit }
-        if course.told != missing { tell(missing, session, settings) }
+        if course.told != missing {
+            tell(missing, session, settings)
+            if missing.isEmpty { course.startEnds = now + .seconds(1) }
+        }
+        if let ended = course.startEnds, now >= ended {
+            ResidentMemory.forgetStart()
+            course.startEnds = nil
+        }
         course.told = missing
         if missing.isEmpty { course.deadline = nil }
         if now >= course.portsLookedUp + Self.minute {
@@ -250,7 +259,6 @@ package final class RunningNode: Sendable {
                 "tailnet": "\(settings.tailnet)", "vpn": "\(settings.vpn)", "io": "\(session.choice.kind.rawValue)",
                 "io_reason": "\(session.ioReason(settings.io))",
             ])
-        ResidentMemory.forgetStart()
     }
 
     /// The node goes on: nothing that it forwards meets a rule.
