@@ -7,7 +7,8 @@ package struct Question: Equatable, Sendable {
     /// The name as it was written, with type and class: what an answer must repeat (RFC 5452 section 3).
     package let octets: [UInt8]
 
-    /// Why a message is no question. Its header may be good enough to be answered with that.
+    /// Why a message is no question. Its header may be good enough to be answered with that: the raw values are the codes that
+    /// RFC 1035 section 4.1.1 has for it, the last one for what no resolver is asked for.
     package enum Flaw: UInt8, Error {
         /// To be answered by silence: an answer, or too short to be told what is wrong with it.
         case unanswerable
