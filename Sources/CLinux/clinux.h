@@ -72,6 +72,11 @@ static inline int clinux_mount(const char *type, const char *target) {
     return mount(type, target, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? -errno : 0;
 }
 
+/* Shows a file or directory at another place, too. */
+static inline int clinux_bind(const char *source, const char *target) {
+    return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
 /* ---- capabilities ---- */
 
 /* The calling thread's effective set, one bit per capability. */

@@ -41,6 +41,7 @@ package final class Container: Sendable {
                 try makeDirectory("/run/bundle")
                 try makeDirectory("/run/bundle/rootfs")
                 try makeFile("/run/bundle/config.json", containing: text)
+                try makeFile(Bundle.resolvConf, containing: "nameserver 10.64.0.1\n")
             }
         }
         child = try Self.runc(["run", "--bundle", "/run/bundle", name], in: engine)
@@ -140,7 +141,10 @@ private struct Bundle: Encodable {
         Mount("tmpfs", at: "/dev", "nosuid", "strictatime", "mode=755"),
         Mount("sysfs", at: "/sys", "nosuid", "noexec", "nodev", "ro"),
         Mount("tmpfs", at: "/run", "nosuid", "noexec", "nodev"),
+        // Docker's own, writable where the root is.
+        Mount("bind", of: Self.resolvConf, at: "/etc/resolv.conf", "bind", "rw"),
     ]
+    static let resolvConf = "/run/bundle/resolv.conf"
     let linux: Linux
 
     init(_ arguments: [String], capabilities: [String], network: String, seccomp profile: SeccompProfile) {

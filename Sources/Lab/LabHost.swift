@@ -1,7 +1,7 @@
 internal import Glibc
 package import LinuxSystem
 
-/// A machine of the lab: a network of its own, and its own `/sys` and `/run`.
+/// A machine of the lab: a network of its own, and its own `/sys`, `/run` and `/etc/resolv.conf`.
 ///
 /// It has no name outside this process. When the process ends, by whatever signal, host, links and children are gone. All
 /// other directories are the machine's, so nothing is made in them: it would stay.
@@ -20,6 +20,13 @@ package final class LabHost: Sendable {
                 try mount("tmpfs", at: "/run")
                 try makeDirectory("/run/wireguard")
                 try makeDirectory("/run/forwarder")
+                // As a container has it: a file of its own that cannot be renamed. It names the lab's VPN.
+                try makeFile(Self.resolvConf, containing: "nameserver 10.64.0.1\n")
+                // Where systemd-resolved is, it is a link into what has just become empty.
+                try makeDirectory("/run/systemd")
+                try makeDirectory("/run/systemd/resolve")
+                try makeFile("/run/systemd/resolve/stub-resolv.conf", containing: "")
+                try bindMount(Self.resolvConf, at: "/etc/resolv.conf")
             }
         }
         for scope in ["all", "default"] {
@@ -28,8 +35,13 @@ package final class LabHost: Sendable {
             try set("net/ipv6/conf/\(scope)/accept_dad", to: "0")
             try set("net/ipv6/conf/\(scope)/accept_ra", to: "0")
         }
+        // As Docker has it.
+        try set("net/ipv4/ip_unprivileged_port_start", to: "0")
         try ip("link set lo up")
     }
+
+    /// What stands at `/etc/resolv.conf`.
+    package static let resolvConf = "/run/resolv.conf"
 
     /// Starts a program that stays; the caller owns it and ends it by letting go.
     package func start(

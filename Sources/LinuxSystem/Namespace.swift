@@ -39,6 +39,11 @@ package func mount(_ type: String, at directory: String) throws(KernelError) {
     try check("mount", "\(type) at \(directory)", unsafe clinux_mount(type, directory))
 }
 
+/// Shows a file or directory at another place, too, over what is there.
+package func bindMount(_ source: String, at target: String) throws(KernelError) {
+    try check("mount", "\(source) at \(target)", unsafe clinux_bind(source, target))
+}
+
 private func openDescriptor(_ path: String) throws(KernelError) -> CInt {
     let number = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard number >= 0 else { throw KernelError("open", Errno(rawValue: errno), path) }

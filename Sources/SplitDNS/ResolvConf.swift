@@ -70,6 +70,12 @@ package struct ResolvConf: Equatable, Sendable {
             .first { $0.isForwardable && !Self.tailscale.contains($0) }
     }
 
+    /// Whether whoever reads the text asks this resolver and nobody else.
+    package func asksOnly(_ resolver: IPAddress) -> Bool {
+        let named = original.split(separator: Self.lineFeed).map(Self.words).filter { $0.first == "nameserver" }
+        return !named.isEmpty && named.allSatisfy { $0.count > 1 && IPAddress($0[1]) == resolver }
+    }
+
     private static let tailscale = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPAddress($0) }
 
     private static func words(_ line: ArraySlice<UInt8>) -> [String] {

@@ -44,7 +44,7 @@ package struct Counts: Codable, Equatable, Sendable {
 
     package init() {}
 
-    subscript(side: Side) -> OfSide {
+    package internal(set) subscript(side: Side) -> OfSide {
         get { side == .direct ? direct : vpn }
         set { if side == .direct { direct = newValue } else { vpn = newValue } }
     }

@@ -31,8 +31,10 @@ package final class Stub: Sendable {
     private let state: Mutex<State>
 
     private struct State {
-        var direct: Resolver
-        var vpn: Resolver
+        let direct: Resolver
+        var vpn: Resolver?
+        /// The interfaces by which each is reached; nil while one is not there.
+        var ways: (direct: Int32?, vpn: Int32?)
         var names: DirectNames
         var counts = Counts()
         var outstanding = 0
@@ -42,13 +44,15 @@ package final class Stub: Sendable {
 
     /// Listens from here on.
     ///
-    /// - Parameter limit: of queries on their way.
+    /// - Parameters:
+    ///   - vpn: none where nobody is known there: then what belongs there fails.
+    ///   - limit: of queries on their way.
     package init(
-        at address: IPAddress, port: Int, direct: Resolver, vpn: Resolver, names: DirectNames,
+        at address: IPAddress, port: Int, direct: Resolver, vpn: Resolver?, names: DirectNames,
         limit: Int = outstandingLimit
     ) throws(Unbindable) {
         self.limit = limit
-        state = Mutex(State(direct: direct, vpn: vpn, names: names))
+        state = Mutex(State(direct: direct, vpn: vpn, ways: (direct.interface, vpn?.interface), names: names))
         do {
             let listen = try SocketAddress(ipAddress: "\(address)", port: port)
             let datagrams = try bindDatagrams(listen)
@@ -104,19 +108,19 @@ package final class Stub: Sendable {
 
     /// From the next try on, each side is reached by these interfaces, or not at all.
     package func reach(directBy uplink: Int32?, vpnBy vpn: Int32?) {
-        state.withLock { ($0.direct.interface, $0.vpn.interface) = (uplink, vpn) }
+        state.withLock { $0.ways = (uplink, vpn) }
     }
 
     /// Another resolver stands on the VPN's side from the next try on.
-    package func ask(vpn resolver: Resolver) {
+    package func ask(vpn resolver: Resolver) { state.withLock { $0.vpn = resolver } }
+
+    private func resolver(_ side: Side) -> Resolver? {
         state.withLock { state in
-            var resolver = resolver
-            resolver.interface = state.vpn.interface
-            state.vpn = resolver
+            var resolver = side == .direct ? state.direct : state.vpn
+            resolver?.interface = side == .direct ? state.ways.direct : state.ways.vpn
+            return resolver
         }
     }
-
-    private func resolver(_ side: Side) -> Resolver { state.withLock { side == .direct ? $0.direct : $0.vpn } }
 
     private func side(of question: Question) -> Side {
         state.withLock { $0.names.contains(question.name) ? .direct : .vpn }
@@ -186,8 +190,9 @@ package final class Stub: Sendable {
         _ query: ByteBuffer, _ question: Question, _ side: Side, _ transport: Exchange.Transport, tries: Int,
         on loop: any EventLoop
     ) -> EventLoopFuture<ByteBuffer> {
-        Exchange(
-            query: query, question: question, resolver: resolver(side), transport: transport,
+        guard let resolver = resolver(side) else { return loop.makeFailedFuture(Exchange.NoWay()) }
+        return Exchange(
+            query: query, question: question, resolver: resolver, transport: transport,
             onMismatch: { self.state.withLock { $0.counts[side].mismatched += 1 } }
         )
         .run(on: loop)

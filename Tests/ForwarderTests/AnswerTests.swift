@@ -82,6 +82,12 @@ struct AnswerTests {
     func statusText() {
         var report = Self.status
         report.startedAt = .now.addingTimeInterval(-3_725)
+        report.guard = .init(
+            mode: .on, interfaces: ["eth0"],
+            refused: [
+                "client_dns": .init(packets: 2, bytes: 140), "forwarded": .init(),
+                "unmarked": .init(packets: 3, bytes: 180),
+            ])
         #expect(
             report.text == """
                 state      waiting for tun0
@@ -93,6 +99,7 @@ struct AnswerTests {
                 leaves by  198.51.100.7
                 local      none
                 control    by tailscaled's own mark (why: forwarder doctor)
+                guard      on at eth0; refused: unmarked 3, client_dns 2
                 flows      3 of 65536 live
                            7 opened, 3 expired, 1 evicted
                 bindings   3 of 16384 in use
@@ -106,6 +113,12 @@ struct AnswerTests {
                 bad_checksum        1
 
                 """)
+        report.guard?.refused = [:]
+        #expect(report.text.contains("guard      on at eth0; refused: nothing\n"))
+        report.guard = .init(
+            mode: .observe, interfaces: [], refused: ["unmarked": .init(packets: 1, bytes: 60)],
+            leaked: .init(packets: 1, bytes: 60))
+        #expect(report.text.contains("guard      only observes at no uplink: 1 packets leaked (unmarked 1)\n"))
     }
 
     @Test("Status tells whether the VPN answers, and by what its own packets are known")

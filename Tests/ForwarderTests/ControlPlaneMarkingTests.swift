@@ -141,12 +141,12 @@ import Testing
         #expect(links.components(separatedBy: "control_plane_").count == 4, "\(links)")
     }
 
-    @Test("resolv.conf is rewritten in place, and the machine's is never")
+    @Test("resolv.conf is rewritten in place, and it is not the machine's")
     func resolvConf() throws {
         let tailscaled = try TailscaledProcess(on: lab.node)
-        #expect(throws: LabFailure.self) { try tailscaled.perform(.rewriteResolvConf) }
-        try lab.node.run(
-            ["sh", "-c", "echo nameserver 9.9.9.9 >/run/resolv.conf; mount --bind /run/resolv.conf /etc/resolv.conf"])
+        let machines = try String(contentsOfFile: "/etc/resolv.conf", encoding: .utf8)
+        defer { #expect((try? String(contentsOfFile: "/etc/resolv.conf", encoding: .utf8)) == machines) }
+        #expect(try lab.node.run(["cat", "/etc/resolv.conf"]) != machines)
         try tailscaled.perform(.rewriteResolvConf)
         #expect(try lab.node.run(["cat", "/etc/resolv.conf"]).contains("nameserver 100.100.100.100"))
     }

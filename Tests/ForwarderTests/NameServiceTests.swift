@@ -18,12 +18,9 @@ import Testing
         lab = try PlainLab()
         try lab.layUplink("eth0", 1, metric: 100)
         try lab.node.ip("route del default via 10.64.0.1\nroute del ::/0 via fd00:64::1")
-        // As Docker has it.
-        try lab.node.set("net/ipv4/ip_unprivileged_port_start", to: "0")
         vpn = try Self.resolver(at: "10.64.0.1", answering: "10.0.0.64", on: lab)
         direct = try Self.resolver(at: "198.18.1.1", answering: "10.0.0.18", on: lab)
-        try write(original, to: "/run/resolv.conf")
-        try lab.node.run(["mount", "--bind", "/run/resolv.conf", "/etc/resolv.conf"])
+        try write(original, to: "/etc/resolv.conf")
     }
 
     private static func resolver(at address: String, answering answer: String, on lab: PlainLab) throws -> ChildProcess
@@ -48,7 +45,7 @@ import Testing
 
     private func start(_ arguments: [String] = []) throws -> ForwarderProcess {
         let node = try ForwarderProcess(
-            Binary.path.path, on: lab, ["--dns", "on", "--dns-direct", "198.18.1.1"] + arguments)
+            Binary.path.path, on: lab, ["--dns-direct", "198.18.1.1"] + arguments)
         try eventually { try resolvConf.contains("nameserver 127.0.0.51") }
         return node
     }
@@ -175,21 +172,91 @@ import Testing
     func readOnly() throws {
         try lab.node.run(["mount", "-o", "remount,bind,ro", "/etc/resolv.conf"])
         let node = try ForwarderProcess(
-            Binary.path.path, on: lab, ["--dns", "on", "--dns-direct", "198.18.1.1"])
+            Binary.path.path, on: lab, ["--dns-direct", "198.18.1.1"])
         #expect(node.child.standardError.contains("/etc/resolv.conf does not ask us: open"))
         let dns = try #require(try node.status().dns)
         #expect(!dns.isTakenOver && dns.because?.contains("Read-only file system") == true, "\(dns)")
-        let json = try lab.node.run([Binary.path.path, "doctor", "--json", "--dns", "on"])
+        let json = try lab.node.run([Binary.path.path, "doctor", "--json"])
         let finding = try #require(DoctorReport(json: Data(json.utf8))["dns"])
         #expect(finding.severity == .warning && finding.remedy?.contains("nameserver 127.0.0.51") == true, "\(finding)")
         #expect(try dig("www.example.org", "@127.0.0.51") == byVPN)
         #expect(try resolvConf == original)
     }
 
+    @Test("a resolv.conf that cannot be written and asks us already is as good")
+    func ownersOwn() throws {
+        try write("nameserver 127.0.0.51\n", to: "/etc/resolv.conf")
+        try lab.node.run(["mount", "-o", "remount,bind,ro", "/etc/resolv.conf"])
+        let node = try start(["--dns-vpn", "10.64.0.1"])
+        #expect(try #require(try node.status().dns).isTakenOver)
+        #expect(try dig("www.example.org") == byVPN)
+    }
+
+    @Test("off, nobody is asked by us, and resolv.conf stays as it is")
+    func off() throws {
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--dns", "off"])
+        #expect(try resolvConf == original)
+        #expect(try node.status().dns == nil)
+        #expect(try !lab.node.run(["ss", "-lnu"]).contains("127.0.0.51"))
+    }
+
+    // MARK: Nobody answers
+
+    @Test(
+        "without a resolver for the VPN's side other names fail, which is told; Tailscale's do not; one that comes is taken"
+    )
+    func nobodyToAsk() throws {
+        try write("nameserver 127.0.0.11\n", to: "/etc/resolv.conf")
+        let node = try start()
+        #expect(node.child.standardError.contains("next: name the VPN's resolver, for example FORWARDER_DNS_VPN="))
+        #expect(try node.status().dns?.trouble == .nobody)
+        #expect(try node.ask(["status"]).contains("no resolver is known on the VPN's side"))
+        let failure = try code("a.example.org")
+        #expect(failure.code == "SERVFAIL" && failure.seconds < 1, "\(failure)")
+        #expect(try dig("login.tailscale.com") == byUplink)
+        #expect(!direct.standardError.contains("example.org"))
+        #expect(try finding().severity == .error)
+        // As Gluetun does once its tunnel is up.
+        try write("nameserver 10.64.0.1\n", to: "/etc/resolv.conf")
+        try eventually { try node.status().dns?.vpn == "10.64.0.1" }
+        try eventually { try resolvConf.contains("nameserver 127.0.0.51") }
+        #expect(try dig("b.example.org") == byVPN)
+        #expect(try node.status().dns?.trouble == nil)
+        #expect(try finding().severity == .ok)
+        #expect(try node.ask(["down"]).contains("gave back"))
+        #expect(try resolvConf == "nameserver 10.64.0.1\n")
+    }
+
+    @Test(
+        "a resolver that does not answer is told, with the setting that names another; nobody else is asked",
+        arguments: [
+            ("a.example.org", "VPN", "FORWARDER_DNS_VPN="), ("login.tailscale.com", "uplink", "FORWARDER_DNS_DIRECT="),
+        ])
+    func silence(name: String, way: String, setting: String) throws {
+        let node = try start()
+        try lab.internet.nft(
+            "table inet silent { chain input { type filter hook input priority 0; udp dport 53 drop; }; }")
+        let failure = try code(name)
+        #expect(failure.code == "SERVFAIL" && failure.seconds < 6, "\(failure)")
+        let finding = try finding()
+        #expect(finding.severity == .warning && finding.evidence.contains("over the \(way)"), "\(finding)")
+        #expect(finding.remedy?.contains(setting) == true, "\(finding)")
+        #expect(try node.ask(["status"]).contains("has answered none of the questions over the \(way), 1 so far"))
+        try lab.internet.nft("delete table inet silent")
+        #expect(try code(name).code == "NOERROR")
+        #expect(try self.finding().severity == .ok)
+        #expect(!direct.standardError.contains("example.org") && !vpn.standardError.contains("tailscale.com"))
+    }
+
+    private func finding() throws -> DoctorReport.Finding {
+        let json = try lab.node.run(["sh", "-c", "\(Binary.path.path) doctor --json || true"])
+        return try #require(DoctorReport(json: Data(json.utf8))["dns"])
+    }
+
     // MARK: Refusals
 
     private func refused(_ arguments: [String] = []) throws -> String {
-        let child = try lab.node.start([Binary.path.path, "run", "--dns", "on"] + arguments)
+        let child = try lab.node.start([Binary.path.path, "run"] + arguments)
         #expect(child.wait(upTo: .seconds(10)) == .exited(69))
         #expect(try lab.node.run(["ip", "rule"]).contains("iif tailscale0") == false, "nothing is left")
         return child.standardError
@@ -206,14 +273,5 @@ import Testing
         let said = try refused()
         #expect(said.contains("DNS_SERVER=off"), "\(said)")
         #expect(try resolvConf == original)
-    }
-
-    @Test("without a resolver for the VPN's side it is refused, and names one with the setting")
-    func nobodyToAsk() throws {
-        try write("nameserver 127.0.0.11\n", to: "/etc/resolv.conf")
-        #expect(try refused().contains("FORWARDER_DNS_VPN=10.64.0.1"))
-        _ = try start(["--dns-vpn", "10.64.0.1"])
-        #expect(try lab.node.run([Binary.path.path, "down"]).contains("gave back"))
-        #expect(try resolvConf == "nameserver 127.0.0.11\n")
     }
 }

@@ -63,4 +63,13 @@ struct ResolvConfTests {
         #expect(resolver("nameserver 100.100.100.100\nnameserver fd7a:115c:a1e0::53\nnameserver fd00::1") == "fd00::1")
         #expect(resolver("#nameserver 10.0.0.1\nnameserver no\n") == nil)
     }
+
+    @Test("whose one resolver is ours already asks only us; with another beside it, or with none, it does not")
+    func asksOnly() {
+        func asksOnly(_ text: String) -> Bool { ResolvConf(Array(text.utf8)).asksOnly(ours) }
+        #expect(asksOnly("options edns0\nnameserver \(ours)\n"))
+        #expect(!asksOnly("nameserver \(ours)\nnameserver 9.9.9.9\n"))
+        #expect(!asksOnly("nameserver \(ours)\nnameserver\n"))
+        #expect(!asksOnly("") && !asksOnly("#nameserver \(ours)\n"))
+    }
 }

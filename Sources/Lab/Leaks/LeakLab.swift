@@ -31,10 +31,6 @@ package final class LeakLab: Sendable {
         // As tailscaled asks of an exit node.
         try node.set("net/ipv4/ip_forward", to: "1")
         try node.set("net/ipv6/conf/all/forwarding", to: "1")
-        // As Docker has it, and resolv.conf as a container has it.
-        try node.set("net/ipv4/ip_unprivileged_port_start", to: "0")
-        try node.run(["sh", "-c", "cat >/run/resolv.conf"], input: "nameserver \(Self.resolvers.vpn)\n")
-        try node.run(["mount", "--bind", "/run/resolv.conf", "/etc/resolv.conf"])
         // A client that says it is somebody else is not stopped before it comes to the node's own rules.
         lab.cutTailnetTunnel()
         try lab.digTailnetTunnel(allowed: Self.anybody)

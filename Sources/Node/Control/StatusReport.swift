@@ -185,8 +185,8 @@ package struct StatusReport: Report, Equatable {
         package var listen: String
         /// Who is asked over the uplink.
         package var direct: String
-        /// Who is asked over the VPN.
-        package var vpn: String
+        /// Who is asked over the VPN; none where none is known.
+        package var vpn: String?
         /// Whether resolv.conf names `listen`.
         package var isTakenOver: Bool
         /// Why it does not.
@@ -194,7 +194,7 @@ package struct StatusReport: Report, Equatable {
         package var counts: Counts
 
         package init(
-            listen: String, direct: String, vpn: String, isTakenOver: Bool, because: String? = nil, counts: Counts
+            listen: String, direct: String, vpn: String?, isTakenOver: Bool, because: String? = nil, counts: Counts
         ) {
             self.listen = listen
             self.direct = direct

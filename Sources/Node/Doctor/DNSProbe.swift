@@ -6,7 +6,7 @@ extension Probe {
         surroundings throws(KernelError) in
         let settings = surroundings.settings.dns
         let file = NameService.file
-        if let dns = surroundings.status?.dns { return judge(dns, remedy: NameService.remedy(settings)) }
+        if let dns = surroundings.status?.dns { return judge(dns, settings) }
         let isLeft = ((try? file.read()) ?? nil).map { ResolvConf($0).isOurs } ?? false
         if !surroundings.isNodeThere, isLeft, settings.mode == .off {
             return .warning(
@@ -30,17 +30,31 @@ extension Probe {
             return .notAsked("a node runs that does not tell", remedy: "forwarder status")
         }
         if let refusal = NameService.obstacle(settings) { return .error(refusal) }
-        guard file.isWritable else {
+        let found = ResolvConf(((try? file.read()) ?? nil) ?? [])
+        guard settings.vpn != nil || found.resolver != nil else {
+            return .error(
+                "\(NameService.nobody.because); other names than Tailscale's would fail",
+                remedy: NameService.nobody.remedy)
+        }
+        guard file.isWritable || found.asksOnly(settings.listen.address) else {
             return .warning(
                 "\(file.path) cannot be written, so nobody would come to ask us", remedy: NameService.remedy(settings))
         }
         return .ok("\(settings.listen) is free, and \(file.path) can be taken over")
     }
 
-    static func judge(_ dns: StatusReport.DNS, remedy: String) -> Finding {
-        guard dns.isTakenOver else {
-            return .warning(dns.because ?? "somebody else has rewritten resolv.conf this moment", remedy: remedy)
+    static func judge(_ dns: StatusReport.DNS, _ settings: DNSSettings) -> Finding {
+        switch dns.trouble {
+        case nil:
+            .ok("Tailscale's names are asked of \(dns.direct) over the uplink, others of \(dns.vpn ?? "") over the VPN")
+        case .notAsked(let because)?: .warning(because, remedy: NameService.remedy(settings))
+        case .nobody?:
+            .error(
+                "\(NameService.nobody.because); other names than Tailscale's fail", remedy: NameService.nobody.remedy)
+        case .silent(.direct, let because)?:
+            .warning(
+                because, remedy: "name a resolver that the uplink reaches, for example FORWARDER_DNS_DIRECT=9.9.9.9")
+        case .silent(.vpn, let because)?: .warning(because, remedy: NameService.nobody.remedy)
         }
-        return .ok("Tailscale's names are asked of \(dns.direct) over the uplink, others of \(dns.vpn) over the VPN")
     }
 }

@@ -23,8 +23,9 @@ final class NameService: Sendable {
     private let state: Mutex<State>
 
     private struct State {
-        /// Of the VPN's side, as it is asked now.
-        var resolver: IPAddress
+        /// Of the VPN's side, as it is asked now; none while none is known.
+        var resolver: IPAddress?
+        var hasToldOfNone = false
         var isTakenOver = false
         /// Whether a node before us had taken it over.
         var wasTakenOver: Bool
@@ -40,7 +41,7 @@ final class NameService: Sendable {
     init(_ settings: DNSSettings) throws(Refusal) {
         self.settings = settings
         let found = ResolvConf((try? Self.file.read()) ?? [])
-        guard let resolver = settings.vpn ?? found.resolver else { throw Refusal(noResolverIn: Self.file.path) }
+        let resolver = settings.vpn ?? found.resolver
         stub = try Self.stub(settings, resolver)
         watch = try refusing(couldNot: "follow \(Self.file.path)") { () throws(KernelError) in
             try FileWatch(Self.file.path)
@@ -48,11 +49,11 @@ final class NameService: Sendable {
         state = Mutex(State(resolver: resolver, wasTakenOver: found.isOurs))
     }
 
-    private static func stub(_ settings: DNSSettings, _ resolver: IPAddress) throws(Refusal) -> Stub {
+    private static func stub(_ settings: DNSSettings, _ resolver: IPAddress?) throws(Refusal) -> Stub {
         do throws(Stub.Unbindable) {
             return try Stub(
                 at: settings.listen.address, port: Int(settings.listen.port),
-                direct: Resolver(settings.direct, mark: PacketMark.question.value), vpn: Resolver(resolver),
+                direct: Resolver(settings.direct, mark: PacketMark.question.value), vpn: resolver.map { Resolver($0) },
                 names: DirectNames(below: settings.directNames))
         } catch {
             throw Refusal(listening: settings.listen, errno: error.errno)
@@ -72,8 +73,15 @@ final class NameService: Sendable {
     func follow(_ edges: Edges, tailscaledSocket: String, _ log: Logger) -> Instant? {
         stub.follow(tailscaledAt: tailscaledSocket)
         let next = takeOver(log)
-        let resolver = state.withLock { $0.resolver }
-        stub.reach(directBy: edges.upUplink, vpnBy: edges.vpn(reaching: resolver))
+        let (resolver, isNews) = state.withLock { state in
+            let isNews = state.resolver == nil && !state.hasToldOfNone
+            state.hasToldOfNone = state.resolver == nil
+            return (state.resolver, isNews)
+        }
+        if isNews {
+            log.warning("\(Self.nobody.because); other names than Tailscale's fail; next: \(Self.nobody.remedy)")
+        }
+        stub.reach(directBy: edges.upUplink, vpnBy: resolver.flatMap { edges.vpn(reaching: $0) })
         return next
     }
 
@@ -95,6 +103,10 @@ final class NameService: Sendable {
             settled(found, hasWritten: text != ours, now, log)
             return nil
         } catch {
+            if let text = (try? Self.file.read()) ?? nil, ResolvConf(text).asksOnly(settings.listen.address) {
+                settled(ResolvConf(text), hasWritten: false, now, log)
+                return nil
+            }
             let obstacle = "\(Self.file.path) does not ask us: \(error)"
             let isNew = state.withLock { state in
                 defer { (state.isTakenOver, state.obstacle, state.told) = (false, obstacle, obstacle) }
@@ -134,6 +146,11 @@ final class NameService: Sendable {
         "mount it writable, or have its owner write `nameserver \(settings.listen.address)` (compose: `dns:`)"
     }
 
+    static let nobody = (
+        because: "\(file.path) names no resolver on the VPN's side: loopback and Tailscale's 100.100.100.100 are none",
+        remedy: "name the VPN's resolver, for example FORWARDER_DNS_VPN=10.64.0.1"
+    )
+
     // MARK: Giving back
 
     /// After a start that failed: the file is as it was, also where a node before us had it.
@@ -155,7 +172,7 @@ final class NameService: Sendable {
     var report: StatusReport.DNS {
         state.withLock { state in
             StatusReport.DNS(
-                listen: "\(settings.listen)", direct: "\(settings.direct)", vpn: "\(state.resolver)",
+                listen: "\(settings.listen)", direct: "\(settings.direct)", vpn: state.resolver.map { "\($0)" },
                 isTakenOver: state.isTakenOver, because: state.obstacle, counts: stub.counts)
         }
     }
@@ -163,10 +180,7 @@ final class NameService: Sendable {
     /// What would keep a start from splitting names: nil where nothing would.
     static func obstacle(_ settings: DNSSettings) -> Refusal? {
         do throws(Refusal) {
-            guard let resolver = settings.vpn ?? ResolvConf((try? file.read()) ?? []).resolver else {
-                throw Refusal(noResolverIn: file.path)
-            }
-            try stub(settings, resolver).end()
+            try stub(settings, nil).end()
             return nil
         } catch {
             return error
@@ -186,13 +200,6 @@ extension Edges {
 }
 
 extension Refusal {
-    fileprivate init(noResolverIn path: String) {
-        self.init(
-            couldNot: "split DNS",
-            because: "\(path) names no resolver on the VPN's side: loopback and Tailscale's 100.100.100.100 are none",
-            remedy: "name the VPN's resolver, for example FORWARDER_DNS_VPN=10.64.0.1", exitCode: .unavailable)
-    }
-
     fileprivate init(listening endpoint: Endpoint, errno: CInt) {
         let couldNot = "split DNS"
         let error = KernelError("bind", .init(rawValue: errno), "\(endpoint)")

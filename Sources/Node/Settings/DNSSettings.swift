@@ -4,7 +4,7 @@ package import SplitDNS
 
 /// How names are split.
 package struct DNSSettings: Sendable, Equatable {
-    package var mode = Switch.off
+    package var mode = Switch.on
     package var listen = Endpoint(IPAddress(v4: 0x7f00_0033), 53)
     package var direct = IPAddress(v4: 0x0909_0909)
     /// None: what `/etc/resolv.conf` names.

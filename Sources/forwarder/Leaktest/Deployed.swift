@@ -18,7 +18,7 @@ final class Deployed {
         self.program = program
         self.settings =
             [
-                "--dns", "on", "--dns-direct", LeakLab.resolvers.direct, "--dns-vpn", LeakLab.resolvers.vpn,
+                "--dns-direct", LeakLab.resolvers.direct, "--dns-vpn", LeakLab.resolvers.vpn,
                 "--vpn-stale", "2s",
             ] + settings
         lab = try LeakLab(postRules: FirewallNeeds(NodeSettings()).needs.flatMap(\.rules).joined(separator: "\n"))

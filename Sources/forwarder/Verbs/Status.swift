@@ -17,9 +17,25 @@ struct Status: ParsableCommand {
 
 extension StatusReport.DNS {
     fileprivate var sentence: String {
-        guard isTakenOver else { return because ?? "resolv.conf was rewritten this moment" }
+        if let trouble { return trouble.sentence }
         return "\(listen) asks \(direct) over the uplink (\(counts.direct.answered) answered), "
-            + "\(vpn) over the VPN (\(counts.vpn.answered))"
+            + "\(vpn ?? "") over the VPN (\(counts.vpn.answered))"
+    }
+}
+
+extension StatusReport.Guard {
+    fileprivate var sentence: String {
+        let refusals = refused.filter { $0.value.packets > 0 }.sorted {
+            ($1.value.packets, $0.key) < ($0.value.packets, $1.key)
+        }
+        .map { "\($0.key) \($0.value.packets)" }.joined(separator: ", ")
+        let place = interfaces.isEmpty ? "no uplink" : interfaces.joined(separator: ", ")
+        switch mode {
+        case .on: return "on at \(place); refused: \(refusals.isEmpty ? "nothing" : refusals)"
+        case .observe:
+            return "only observes at \(place): \(leaked.packets) packets leaked"
+                + (refusals.isEmpty ? "" : " (\(refusals))")
+        }
     }
 }
 
@@ -58,6 +74,7 @@ extension StatusReport: Answer {
                 ["leaves by", exits.isEmpty ? "none" : exits.joined(separator: ", ")],
                 ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
                 ["control", control],
+                ["guard", `guard`?.sentence ?? "none"],
             ] + (dns.map { [["names", $0.sentence]] } ?? []) + [
                 ["flows", "\(flows.live) of \(flows.capacity) live"],
                 [
