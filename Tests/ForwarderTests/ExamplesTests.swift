@@ -1,4 +1,5 @@
 import Foundation
+import LinuxNetwork
 import Testing
 import Yams
 
@@ -16,10 +17,23 @@ import Yams
         #expect(file == SeccompReport().text, "run: forwarder print seccomp > examples/seccomp.json")
     }
 
-    @Test("compose.yaml joins three services in one namespace, and confines ours as the tests of the sidecar do")
-    func compose() throws {
+    @Test("post-rules.txt is what `forwarder print gluetun-rules` prints without a setting, and Gluetun is given it")
+    func gluetunRules() throws {
+        let file = try String(contentsOf: folder.appending(path: "post-rules.txt"), encoding: .utf8)
+        let printed = try Binary.run(["print", "gluetun-rules"]).out
+        #expect(file == printed, "run: forwarder print gluetun-rules > examples/post-rules.txt")
+        let gluetun = try #require(try compose().services["gluetun"])
+        #expect(gluetun.volumes?.contains("./post-rules.txt:/iptables/post-rules.txt:ro") == true)
+    }
+
+    private func compose() throws -> Compose {
         let text = try String(contentsOf: folder.appending(path: "compose.yaml"), encoding: .utf8)
-        let compose = try YAMLDecoder().decode(Compose.self, from: text)
+        return try YAMLDecoder().decode(Compose.self, from: text)
+    }
+
+    @Test("compose.yaml joins three services in one namespace, and confines ours as the tests of the sidecar do")
+    func confinement() throws {
+        let compose = try compose()
         #expect(Set(compose.services.keys) == ["gluetun", "tailscale", "forwarder"])
         for guest in ["tailscale", "forwarder"] {
             #expect(compose.services[guest]?.networkMode == "service:gluetun")
@@ -27,9 +41,27 @@ import Yams
         }
         let own = try #require(compose.services["forwarder"])
         #expect(own.capDrop == ["ALL"] && own.capAdd == ["NET_ADMIN", "BPF"] && own.user == "0:0")
-        #expect(own.devices == ["/dev/net/tun"] && own.tmpfs == ["/run/forwarder"] && own.readOnly == true)
+        #expect(own.devices == ["/dev/net/tun"] && own.tmpfs == ["/run/forwarder"])
+        #expect(own.readOnly == nil, "with it Docker mounts resolv.conf read-only, and names are not split")
         #expect(own.securityOptions == ["seccomp=./seccomp.json", "no-new-privileges:true"])
         #expect(own.healthCheck?.test == ["CMD", "forwarder", "status", "--json"])
+    }
+
+    @Test(
+        "compose.yaml starts forwarder before tailscale, which waits until both others are well, and nobody in a circle"
+    )
+    func order() throws {
+        let services = try compose().services
+        let own = try #require(services["forwarder"]?.dependsOn)
+        #expect(own.mapValues(\.condition) == ["gluetun": "service_started"])
+        let tailscale = try #require(services["tailscale"]?.dependsOn)
+        #expect(tailscale.mapValues(\.condition) == ["gluetun": "service_healthy", "forwarder": "service_healthy"])
+        #expect(tailscale["forwarder"]?.restart == nil, "tailscaled outlives a forwarder that is made anew")
+        #expect(services["gluetun"]?.dependsOn == nil)
+        // Nor in one that Compose does not see: by whom Gluetun's health check has names looked up.
+        let asked = try #require(services["gluetun"]?.environment?["HEALTH_TARGET_ADDRESSES"])
+        let addresses = asked.split(separator: ",").map { Endpoint(String($0)) }
+        #expect(!addresses.isEmpty && !addresses.contains(nil), "\(asked)")
     }
 
     @Test("every variable that compose.yaml gives us, commented out or not, is a setting, and its value is one")
@@ -38,7 +70,7 @@ import Yams
         let known = Set(Setting.catalogue.map(\.variable))
         let named = text.matches(of: /(FORWARDER_[A-Z_]+):/).map { String($0.output.1) }
         #expect(named.count > 2 && known.isSuperset(of: named), "\(named)")
-        let given = try YAMLDecoder().decode(Compose.self, from: text).services["forwarder"]?.environment
+        let given = try compose().services["forwarder"]?.environment
         let told = try Binary.run(["down", "--control-socket", "relative"], environment: try #require(given))
         #expect(told.code == 64 && told.err.contains("--control-socket"), "only what we got wrong: \(told.err)")
     }
@@ -47,11 +79,14 @@ import Yams
 /// What the tests read of a compose file.
 private struct Compose: Decodable {
     struct Service: Decodable {
-        struct Dependency: Decodable { let restart: Bool? }
+        struct Dependency: Decodable {
+            let condition: String
+            let restart: Bool?
+        }
         struct HealthCheck: Decodable { let test: [String] }
         let networkMode, user: String?
         let dependsOn: [String: Dependency]?
-        let capDrop, capAdd, devices, securityOptions, tmpfs: [String]?
+        let capDrop, capAdd, devices, securityOptions, tmpfs, volumes: [String]?
         let readOnly: Bool?
         let environment: [String: String]?
         let healthCheck: HealthCheck?
@@ -64,7 +99,7 @@ private struct Compose: Decodable {
             case securityOptions = "security_opt"
             case readOnly = "read_only"
             case healthCheck = "healthcheck"
-            case user, devices, tmpfs, environment
+            case user, devices, tmpfs, volumes, environment
         }
     }
 

@@ -7,7 +7,8 @@ import Testing
 @testable import forwarder
 
 /// The program in a container that `examples/compose.yaml` describes: started by runc with its two capabilities, its one
-/// device and its profile, in the network of a lab's node, on a root that it cannot write.
+/// device and its profile, in the network of a lab's node. Beyond that its root is read-only, which the example's is not
+/// for the sake of resolv.conf: what works here needs to write nothing else.
 @Suite(.serialized, .containersRun) struct SidecarTests {
     /// What the container may do with io_uring.
     enum Profile: String, CaseIterable {
@@ -24,7 +25,11 @@ import Testing
 
     private let lab: PlainLab
 
-    init() throws { lab = try PlainLab() }
+    init() throws {
+        lab = try PlainLab()
+        // As in every namespace that Docker makes: the stub resolver's port takes no capability.
+        try lab.node.set("net/ipv4/ip_unprivileged_port_start", to: "0")
+    }
 
     private func container(
         _ arguments: [String], _ profile: Profile = .ours, capabilities: [String] = ["CAP_NET_ADMIN", "CAP_BPF"]
