@@ -7,8 +7,8 @@ import Testing
 @testable import forwarder
 
 /// The program in a container that `examples/compose.yaml` describes: started by runc with its two capabilities, its one
-/// device and its profile, in the network of a lab's node. Beyond that its root is read-only, which the example's is not
-/// for the sake of resolv.conf: what works here needs to write nothing else.
+/// device and its profile, in the network of a lab's node. Its root is read-only, but for resolv.conf: Docker has no such
+/// root, so the example's is writable; what works here writes nothing there.
 @Suite(.serialized, .containersRun) struct SidecarTests {
     /// What the container may do with io_uring.
     enum Profile: String, CaseIterable {
@@ -25,11 +25,7 @@ import Testing
 
     private let lab: PlainLab
 
-    init() throws {
-        lab = try PlainLab()
-        // As in every namespace that Docker makes: the stub resolver's port takes no capability.
-        try lab.node.set("net/ipv4/ip_unprivileged_port_start", to: "0")
-    }
+    init() throws { lab = try PlainLab() }
 
     private func container(
         _ arguments: [String], _ profile: Profile = .ours, capabilities: [String] = ["CAP_NET_ADMIN", "CAP_BPF"]
@@ -92,6 +88,7 @@ import Testing
         #expect(state.contains("NoNewPrivs:\t1") && state.contains("Seccomp:\t2"), "\(state)")
         #expect(try output(["touch", "/etc/forwarder"], in: node).contains("Read-only file system"))
         #expect(try output(["touch", "/run/forwarder/file"], in: node) == "")
+        #expect(try output(["cat", "/etc/resolv.conf"], in: node).contains("\nnameserver 127.0.0.51\n"), "writable")
         #expect(try output(["unshare", "--net", "true"], in: node).contains("Operation not permitted"))
         let devices = try output(["ls", "/dev", "/dev/net"], in: node).split(whereSeparator: \.isWhitespace)
         #expect(Set(devices).isSuperset(of: ["tun", "null"]) && !devices.contains { $0.hasPrefix("vd") })

@@ -53,6 +53,17 @@ struct ResolvConfTests {
         #expect(!over.isOurs && over.resolver == nil)
     }
 
+    @Test("Gluetun, which puts its server first and keeps every line that names none, has written the new content")
+    func rewrittenByGluetun() {
+        let before = text(takenOver("nameserver 127.0.0.11\noptions ndots:0\n"))
+        let kept = before.split(separator: "\n").filter { !$0.hasPrefix("nameserver ") }
+        let found = ResolvConf(Array((["nameserver 9.9.9.9"] + kept + [""]).joined(separator: "\n").utf8))
+        #expect(!found.isOurs && found.resolver?.description == "9.9.9.9")
+        #expect(text(found.original) == "nameserver 9.9.9.9\n")
+        let again = ResolvConf(found.asking(ours))
+        #expect(again.isOurs && again.original == found.original)
+    }
+
     @Test(
         "the VPN's resolver is the first that is neither loopback nor Tailscale's own; a provider's may be 100.64.0.0/10"
     )
