@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
 #include <linux/icmpv6.h>
-#include <linux/tcp.h>
 
 #include "client_dns.h"
 #include "datagram.h"
@@ -103,6 +102,9 @@ __noinline bool is_service(__u32 bit)
     return guard.services[bit >> 6 & (2 * STEERING_PORT_WORDS - 1)] >> (bit & 63) & 1;
 }
 
+/* Where a TCP header has its flags, and two of them (RFC 9293 section 3.1). */
+enum { TCP_FLAGS = 13, TCP_SYN = 0x02, TCP_ACK = 0x10 };
+
 /* A connection that is begun here is no answer. */
 static __always_inline bool is_answer_of_service(
     struct __sk_buff *skb, const struct datagram *datagram, const struct ports *ports)
@@ -114,7 +116,8 @@ static __always_inline bool is_answer_of_service(
         return false;
     if (is_udp)
         return true;
-    return !bpf_skb_load_bytes(skb, datagram->transport + 13, &flags, sizeof(flags)) && (flags & 0x12) != 0x02;
+    return !bpf_skb_load_bytes(skb, datagram->transport + TCP_FLAGS, &flags, sizeof(flags))
+        && (flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 }
 
 static __always_inline bool is_marked_control(__u32 mark)
@@ -206,6 +209,7 @@ int guard_egress(struct __sk_buff *skb)
             uplink = i;
             is_ethernet = guard.uplinks[i].is_ethernet;
         }
+    /* Not among the uplinks that are known, as one that was moved here: how its packets begin, nobody has said. */
     if (is_ethernet == 2)
         return leave(skb, 0, guard_unreadable);
     return leave(skb, uplink, is_ethernet ? judge_frame(skb) : judge_bare(skb));

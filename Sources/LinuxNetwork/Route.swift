@@ -24,6 +24,10 @@ package struct Route: Hashable, Sendable {
     /// Who made the route (`rt_protos`): the kernel keeps it and means nothing by it.
     package var origin = Route.byHand
 
+    /// Whether a packet's way may begin with it: it is of the main table, and leads everywhere or to whom is reached without
+    /// a next hop.
+    package var isFirst: Bool { table == Self.main && (destination.length == 0 || gateway == nil) }
+
     /// The origin of routes that a person or a script makes; ip(8) says "boot" where none is named.
     package static let byHand = UInt8(RTPROT_STATIC)
     /// The largest metric: any other route to the same destination wins.
@@ -130,12 +134,18 @@ extension Netlink {
         try routes(family) { $0.rtm_protocol == origin }
     }
 
-    /// Those of the main table that lead everywhere, or to whom is reached without a next hop.
-    package func firstRoutes(_ family: AddressFamily) throws(KernelError) -> [Route] {
+    /// Those that are first (`Route.isFirst`), and of all tables those that somebody has made: in one list, for the kernel goes
+    /// through all that it has for each.
+    package func firstRoutes(
+        _ family: AddressFamily, andMadeBy origin: UInt8
+    ) throws(KernelError) -> [Route] {
         // IPv6 says of all that they may lie further away than the link.
         let near = UInt8(RT_SCOPE_LINK.rawValue)
-        return try routes(family) { $0.rtm_dst_len == 0 || $0.rtm_scope == near || CInt($0.rtm_family) == AF_INET6 }
-            .filter { $0.table == Route.main && ($0.destination.length == 0 || $0.gateway == nil) }
+        let listed = try routes(family) {
+            $0.rtm_protocol == origin || $0.rtm_dst_len == 0 || $0.rtm_scope == near
+                || CInt($0.rtm_family) == AF_INET6
+        }
+        return listed.filter { $0.origin == origin || $0.isFirst }
     }
 
     private func routes(
@@ -149,7 +159,7 @@ extension Netlink {
 
     /// The default route of the main table with the smallest metric; of several next hops the first.
     package func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
-        try firstRoutes(family).filter { $0.destination.length == 0 && !$0.isUnreachable }
+        try routes(family) { $0.rtm_dst_len == 0 }.filter { $0.table == Route.main && !$0.isUnreachable }
             .min { $0.metric < $1.metric }
     }
 

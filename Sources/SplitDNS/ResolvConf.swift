@@ -67,7 +67,7 @@ package struct ResolvConf: Equatable, Sendable {
         original.split(separator: Self.lineFeed).lazy
             .map(Self.words).filter { $0.count > 1 && $0[0] == "nameserver" }
             .compactMap { IPAddress($0[1]) }
-            .first { $0.isForwardable && !Self.tailscale.contains($0) }
+            .first { $0.isForwardable && !IPAddress.tailscaleServices.contains($0) }
     }
 
     /// Whether whoever reads the text asks this resolver and nobody else.
@@ -75,8 +75,6 @@ package struct ResolvConf: Equatable, Sendable {
         let named = original.split(separator: Self.lineFeed).map(Self.words).filter { $0.first == "nameserver" }
         return !named.isEmpty && named.allSatisfy { $0.count > 1 && IPAddress($0[1]) == resolver }
     }
-
-    private static let tailscale = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPAddress($0) }
 
     private static func words(_ line: ArraySlice<UInt8>) -> [String] {
         line.split { $0 == 0x20 || $0 == 0x09 }.map { String(decoding: $0, as: UTF8.self) }

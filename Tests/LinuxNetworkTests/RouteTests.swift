@@ -99,6 +99,32 @@ struct RouteTests {
         }
     }
 
+    @Test(arguments: AddressFamily.allCases)
+    func `first routes and those of an origin are what the whole list has of them`(family: AddressFamily) throws {
+        try inFreshNamespace {
+            let origin: UInt8 = 0xF0
+            let netlink = try Netlink()
+            let left = try linkWithAddresses(netlink)
+            let hop = try #require(IPAddress(family == .v4 ? "10.0.0.1" : "fd00::1"))
+            let far = try #require(IPPrefix(family == .v4 ? "198.51.100.0/24" : "2001:db8::/32"))
+            let way = Route(to: .everything(family), via: hop, interfaceIndex: left.index, metric: 7)
+            var others = way
+            others.table = 51
+            var ours = others
+            (ours.origin, ours.metric) = (origin, 8)
+            let refusal = Route(refusing: family, table: 52, origin: origin)
+            for route in [Route(to: far, via: hop, interfaceIndex: left.index), way, others, ours, refusal] {
+                try netlink.add(route)
+            }
+            let all = try netlink.routes(family)
+            let found = try netlink.firstRoutes(family, andMadeBy: origin)
+            #expect(found == all.filter { $0.isFirst || $0.origin == origin })
+            #expect(found.filter(\.isFirst).map(\.destination.length).sorted() == [0, family == .v4 ? 24 : 64])
+            #expect(Set(found.filter { $0.origin == origin }.map(\.table)) == [51, 52])
+            #expect(found.count == 4 && all.count == 6, "not the one to further away, nor another's in table 51")
+        }
+    }
+
     @Test(arguments: ["198.51.100.0/24", "198.51.100.7/32", "0.0.0.0/0", "2001:db8::/32", "2001:db8::7/128", "::/0"])
     func `a route is added to the table it names, once, and deleted once`(text: String) throws {
         try inFreshNamespace {

@@ -86,9 +86,10 @@ extension LeakLab {
     package func silenceServer() throws(LabFailure) { try lab.isp.ip("route add blackhole 198.51.100.1/32") }
     package func unsilenceServer() throws(LabFailure) { try lab.isp.ip("route del blackhole 198.51.100.1/32") }
 
-    /// Its routes and the addresses of IPv6 go with the link's state.
-    package func setVPN(up: Bool) throws(LabFailure) {
-        guard up else { return try lab.node.ip("link set tun0 down") }
+    package func downVPN() throws(LabFailure) { try lab.node.ip("link set tun0 down") }
+
+    /// Its routes and the addresses of IPv6 went with the link's state.
+    package func upVPN() throws(LabFailure) {
         try lab.node.ip(
             """
             link set tun0 up

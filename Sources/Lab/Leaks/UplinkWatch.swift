@@ -57,10 +57,9 @@ package final class UplinkWatch: Sendable {
     /// A provider, too, may give addresses of 100.64.0.0/10: one that the uplink has is its own.
     private func judge(_ source: IPAddress, _ destination: IPAddress) -> Source {
         if own.contains(source) { return .own }
-        guard exits.contains(source) || Self.tailnets.contains(where: { $0.contains(source) }) else { return .other }
+        guard exits.contains(source) || IPPrefix.tailnets.contains(where: { $0.contains(source) }) else {
+            return .other
+        }
         return local.contains { $0.contains(destination) } ? .local : .client
     }
-
-    /// From which Tailscale gives addresses to clients.
-    private static let tailnets = ["100.64.0.0/10", "fd7a:115c:a1e0::/48"].compactMap { IPPrefix($0) }
 }

@@ -18,26 +18,6 @@ package struct FlowsReport: Report, Equatable {
         package var ingressBytes: UInt64
         package var firstSeen: Date
         package var lastSeen: Date
-
-        package init(
-            transport: String, client: String, clientPort: UInt16?, remote: String, remotePort: UInt16?,
-            outsidePort: UInt16?, state: String, egressPackets: UInt64, egressBytes: UInt64, ingressPackets: UInt64,
-            ingressBytes: UInt64, firstSeen: Date, lastSeen: Date
-        ) {
-            self.transport = transport
-            self.client = client
-            self.clientPort = clientPort
-            self.remote = remote
-            self.remotePort = remotePort
-            self.outsidePort = outsidePort
-            self.state = state
-            self.egressPackets = egressPackets
-            self.egressBytes = egressBytes
-            self.ingressPackets = ingressPackets
-            self.ingressBytes = ingressBytes
-            self.firstSeen = firstSeen
-            self.lastSeen = lastSeen
-        }
     }
 
     package var schema = "forwarder.flows/1"

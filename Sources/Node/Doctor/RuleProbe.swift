@@ -6,21 +6,18 @@ extension Probe {
         "rules", "Does our rule refuse exit traffic that meets no program, before any other rule routes it?",
         worst: .warning
     ) { surroundings throws(KernelError) in
-        try rules(surroundings.settings, surroundings.netlink, isClosed: surroundings.isClosingExpected)
+        judge(
+            try Rule.all(surroundings.netlink), surroundings.settings, isExpected: surroundings.isClosingExpected)
     }
 
-    /// - Parameter isClosed: whether a node has been here and closed the host.
-    static func rules(
-        _ settings: NodeSettings, _ netlink: borrowing Netlink, isClosed: Bool
-    ) throws(KernelError) -> Finding {
-        var findings: [Finding] = []
-        for family in AddressFamily.allCases {
-            do throws(KernelError) {
-                findings.append(judge(try netlink.rules(family), family, settings, isExpected: isClosed))
-            } catch {
-                // A kernel without IPv6 routes none.
-                guard error.errno == .addressFamilyNotSupported else { throw error }
-            }
+    /// - Parameters:
+    ///   - rules: of each family that the kernel has, in its order.
+    ///   - isExpected: whether a node has been here and closed the host.
+    static func judge(
+        _ rules: [AddressFamily: [Rule]], _ settings: NodeSettings, isExpected: Bool
+    ) -> Finding {
+        let findings = AddressFamily.allCases.compactMap { family in
+            rules[family].map { judge($0, family, settings, isExpected: isExpected) }
         }
         return findings.max { $0.severity < $1.severity } ?? .ok("no rules are here")
     }
@@ -113,7 +110,7 @@ extension Rule {
         if outgoing != nil || (mark?.value ?? 0) != 0 { return false }
         if let destination, settings.local.contains(destination) { return false }
         return source.map { source in
-            Self.tailnets.contains { $0.contains(source.address) || source.contains($0.address) }
+            IPPrefix.tailnets.contains { $0.contains(source.address) || source.contains($0.address) }
         } ?? true
     }
 

@@ -24,7 +24,7 @@ package struct Surroundings: ~Copyable {
         let netlink = try refusing(couldNot: "look at the host") { () throws(KernelError) in try Netlink() }
         let facts: (Edges, Capabilities)
         do throws(KernelError) {
-            facts = (try Edges(settings, netlink), try Capabilities.effective())
+            facts = (try Edges(settings, Routing(netlink), netlink), try Capabilities.effective())
         } catch {
             throw Refusal(couldNot: "look at the host", error)
         }

@@ -1,30 +1,30 @@
-package import DataPlane
-package import LinuxNetwork
-package import LinuxSystem
-package import PacketParse
+import DataPlane
+import LinuxNetwork
+import LinuxSystem
+import PacketParse
 
 /// The interfaces a node stands between, as the host has them now.
-package struct Edges: Sendable {
-    package let tailnet: Link?
-    package let vpn: Link?
-    package let uplinks: Uplinks
+struct Edges: Sendable {
+    let tailnet: Link?
+    let vpn: Link?
+    let uplinks: Uplinks
     /// The first of them.
-    package var uplink: Link? { uplinks.links.first }
+    var uplink: Link? { uplinks.links.first }
     /// What the loop is to know of the tailnet edge: it answers clients from these addresses.
-    package let inside: Interface
+    let inside: Interface
     /// And of the vpn edge: clients leave by these addresses.
-    package let outside: Interface
+    let outside: Interface
     /// All of the node's own addresses on the tailnet.
-    package let nodeAddresses: [IPAddress]
+    let nodeAddresses: [IPAddress]
     /// What a node still waits for, for a person: an edge that is not there, down, or without an address.
-    package let missing: [String]
+    let missing: [String]
     /// Whether no interface is left that lives: none is in a namespace that its owner has left. tailscaled may be left in it
     /// as we are, and the kernel's own tunnels (sit0, tunl0) are everywhere, down and without an address.
-    package let isAbandoned: Bool
+    let isAbandoned: Bool
 }
 
 extension Edges {
-    package static let none = Edges(
+    static let none = Edges(
         tailnet: nil, vpn: nil, uplinks: .none, inside: .none, outside: .none, nodeAddresses: [], missing: [],
         isAbandoned: false)
 
@@ -46,14 +46,14 @@ extension Edges {
     /// Looks them up, now.
     ///
     /// - Parameter uplinks: names of those that were uplinks before.
-    package init(
-        _ settings: NodeSettings, _ netlink: borrowing Netlink, formerly uplinks: Set<String> = []
+    init(
+        _ settings: NodeSettings, _ routing: Routing, formerly uplinks: Set<String> = [], _ netlink: borrowing Netlink
     ) throws(KernelError) {
         let links = try netlink.links()
         // By the kernel, which also knows an interface's other names.
         tailnet = try netlink.link(named: settings.tailnet)
         vpn = try netlink.link(named: settings.vpn)
-        self.uplinks = try Uplinks(settings, links, formerly: uplinks, netlink)
+        self.uplinks = try Uplinks(settings, links, routing, formerly: uplinks, netlink)
         let ports = Side.allCases.map(\.portName)
         let ownIndex = tailnet?.index
         let others = links.filter { !$0.isLoopback && !ports.contains($0.name) && $0.index != ownIndex }

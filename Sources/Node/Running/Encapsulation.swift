@@ -1,16 +1,16 @@
-package import LinuxNetwork
+import LinuxNetwork
 
 /// What tells the VPN's own packets from all others on the uplink: each of these by itself is enough.
-package struct Encapsulation: Hashable, Sendable {
+struct Encapsulation: Hashable, Sendable {
     /// Compared with all 32 bits; none is zero, which everybody's packets bear.
-    package let marks: Set<UInt32>
+    let marks: Set<UInt32>
     /// Where they go, by UDP or, for some OpenVPN, by TCP.
-    package let endpoints: [Endpoint]
+    let endpoints: [Endpoint]
 
     /// What the settings say wins over what the interface tells.
     ///
     /// - Parameter device: nil where the interface tells nothing.
-    package init(_ settings: TunnelSettings, _ device: WireGuardDevice?) {
+    init(_ settings: TunnelSettings, _ device: WireGuardDevice?) {
         // An interface that tells of no mark sets none, and then the usual one is nobody's.
         let mark = settings.mark ?? device?.mark ?? TunnelSettings.usualMark
         marks = mark == 0 ? [] : [mark]

@@ -1,5 +1,4 @@
 import DataPlane
-import Glibc
 import LinuxNetwork
 import LinuxSystem
 import Steering
@@ -27,8 +26,9 @@ package struct GuardReport: Report {
                 couldNot: "close the host", because: "a node runs here, and has its guard in place",
                 remedy: "\(nextCommand("status", controlSocket: settings.controlSocket)) tells of it", exitCode: .usage)
         }
-        let edges = try refusing(couldNot: "close the host") { () throws(KernelError) in
-            try Edges(settings, host.netlink)
+        let (routing, edges) = try refusing(couldNot: "close the host") { () throws(KernelError) in
+            let routing = try Routing(host.netlink)
+            return (routing, try Edges(settings, routing, host.netlink))
         }
         if let refusal = edges.unfit(settings) ?? edges.uplinks.lockOut(settings) { throw refusal }
         var steering = try Session.load()
@@ -38,8 +38,8 @@ package struct GuardReport: Report {
         do throws(KernelError) {
             try steering.keepLocal(settings.keptLocal(edges))
             steering.guardUplinks(by: GuardRules(settings, edges.uplinks, Encapsulation(settings, edges)))
-            try plan.settle(host, made: &made)
-            try plan.endOtherRules(host)
+            try plan.settle(host, routing, made: &made)
+            try plan.endOtherRules(routing, host)
         } catch {
             Plan.takeBack(made, host)
             throw Refusal(couldNot: "close the host", error)
@@ -54,21 +54,4 @@ package struct GuardReport: Report {
         interfaces = edges.uplinks.links.map(\.name)
         steps = plan.steps.map(\.description)
     }
-}
-
-extension Uplinks {
-    /// Why a guard may not be put here: in a host's own network it would cut off who is logged in.
-    func lockOut(_ settings: NodeSettings) -> Refusal? {
-        guard settings.guarding == .on, settings.allow == nil, let link = links.first, isInitialNamespace else {
-            return nil
-        }
-        return Refusal(
-            couldNot: "guard \(link.name)",
-            because: "this is the host's own network, and whoever is logged in from elsewhere would be cut off",
-            remedy: "name the services that must go on answering, for example FORWARDER_ALLOW=tcp/22, or "
-                + "FORWARDER_ALLOW=none", exitCode: .usage)
-    }
-
-    /// The kernel shows its settings of the backlog in the first network namespace alone (net/core/sysctl_net_core.c).
-    private var isInitialNamespace: Bool { unsafe access("/proc/sys/net/core/netdev_max_backlog", F_OK) == 0 }
 }

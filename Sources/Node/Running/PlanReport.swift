@@ -21,14 +21,14 @@ package struct PlanReport: Report {
         var unfit: Refusal?
         (steps, waitingFor) = try refusing(couldNot: "look at the host") { () throws(KernelError) in
             let host = try Host()
-            let edges = try Edges(settings, host.netlink)
+            let routing = try Routing(host.netlink)
+            let edges = try Edges(settings, routing, host.netlink)
             let plan = Plan(closing: settings, beside: edges.uplinks).withPorts()
                 .attached(to: edges, marking: try? TailscaledCgroup.find(), of: settings)
             unfit = edges.unfit(settings)
             var steps: [Step] = []
-            let ours = try Ours(host.netlink)
             for step in plan.steps {
-                steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, ours, settings)))
+                steps.append(Step(step: "\(step)", holds: try step.seemsToHold(host, routing.ours, settings)))
             }
             if settings.dns.mode == .on {
                 let text = try NameService.file.read() ?? []
@@ -46,7 +46,7 @@ package struct PlanReport: Report {
 extension Plan.Step {
     /// For who has loaded no programs to compare with.
     fileprivate func seemsToHold(
-        _ host: borrowing Host, _ ours: Ours, _ settings: NodeSettings
+        _ host: borrowing Host, _ ours: Routing.Ours, _ settings: NodeSettings
     ) throws(KernelError) -> Bool {
         switch self {
         case .rule, .route, .port: return try holds(host, ours)

@@ -36,30 +36,38 @@ extension Rule {
         }
     }
 
-    /// Of this node, a dead one, another version.
-    static func ours(_ netlink: borrowing Netlink) throws(KernelError) -> [Rule] {
-        var all: [Rule] = []
+    /// Everybody's, in the kernel's order; of a family that the kernel does not have, nothing.
+    static func all(_ netlink: borrowing Netlink) throws(KernelError) -> [AddressFamily: [Rule]] {
+        var all: [AddressFamily: [Rule]] = [:]
         for family in AddressFamily.allCases {
             do throws(KernelError) {
-                all += try netlink.rules(family).filter { $0.origin == forwarder }
+                all[family] = try netlink.rules(family)
             } catch {
+                // A kernel without IPv6 routes none.
                 guard error.errno == .addressFamilyNotSupported else { throw error }
             }
         }
         return all
     }
+
+    /// Of this node, a dead one, another version.
+    static func ours(_ netlink: borrowing Netlink) throws(KernelError) -> [Rule] {
+        ours(in: try all(netlink))
+    }
+
+    /// In the kernel's order.
+    static func ours(in all: [AddressFamily: [Rule]]) -> [Rule] {
+        AddressFamily.allCases.flatMap { all[$0] ?? [] }.filter { $0.origin == forwarder }
+    }
 }
 
 extension Rule {
-    /// From which Tailscale gives addresses to clients.
-    static let tailnets = ["100.64.0.0/10", "fd7a:115c:a1e0::/48"].compactMap { IPPrefix($0) }
-
     /// Sends to the tailnet what the node itself, or a network behind it, answers there: by tailscaled's own table, which
     /// names each peer. Ahead of Gluetun's rules, for 101 leads everything into the VPN, 99 perhaps to the uplink.
     ///
     /// An address that is no peer's is left to the rules behind, and so is everything where there is no such table: it may
     /// be a server of the VPN's, whose network these may be, too.
-    static let toTailnet = tailnets.map { tailnet in
+    static let toTailnet = IPPrefix.tailnets.map { tailnet in
         Rule(
             tailnet.address.family, preference: 93, destination: tailnet, .lookup(tailscaledTable), origin: forwarder)
     }

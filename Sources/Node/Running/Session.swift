@@ -1,10 +1,7 @@
 import DataPlane
 import FoundationEssentials
-import Glibc
 import LinuxNetwork
 import LinuxSystem
-import LocalAPI
-import Logging
 import PacketParse
 import Steering
 import Synchronization
@@ -46,8 +43,11 @@ final class Session: Sendable {
 
     /// Makes everything and closes the host. Nothing is forwarded until `follow` has met both edges.
     ///
+    /// - Parameters:
+    ///   - edges: as they were moments ago. What has changed since, the first `follow` meets, for the watch is older.
+    ///   - routing: of the same moment.
     /// - Throws: what could not be had; nothing is left of the rest.
-    init(_ settings: NodeSettings, _ host: inout Host) throws(Refusal) {
+    init(_ settings: NodeSettings, _ edges: Edges, _ routing: Routing, _ host: inout Host) throws(Refusal) {
         var steering = try Self.load()
         for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
         marks = ControlPlaneMarks(steering.controlPlane)
@@ -57,11 +57,10 @@ final class Session: Sendable {
         var outside = try Self.openPort(.outside)
         var made: [Plan.Step] = []
         do throws(KernelError) {
-            let edges = try Edges(settings, host.netlink)
             // The guard may take the place of another's: it must know at once what passes.
             try steering.keepLocal(settings.keptLocal(edges))
             steering.guardUplinks(by: GuardRules(settings, edges.uplinks, Encapsulation(settings, edges)))
-            try Plan(closing: settings, beside: edges.uplinks).withPorts().settle(host, made: &made)
+            try Plan(closing: settings, beside: edges.uplinks).withPorts().settle(host, routing, made: &made)
         } catch {
             Plan.takeBack(made, host)
             throw Refusal(couldNot: "close the host and set up the ports fwd-in and fwd-out", error)
@@ -117,11 +116,14 @@ final class Session: Sendable {
     /// Meets the edges as they are now: attaches to those that are new, opens the ways between them or closes them, and
     /// ends the flows of an exit address that is lost.
     ///
-    /// - Parameter encapsulation: what the guard lets pass as the VPN's own packets.
+    /// - Parameters:
+    ///   - routing: of the same look as the edges.
+    ///   - encapsulation: what the guard lets pass as the VPN's own packets.
     /// - Returns: how many flows were ended.
     /// - Throws: what the kernel refused; the ways are closed then.
     func follow(
-        _ edges: Edges, _ settings: NodeSettings, passing encapsulation: Encapsulation, _ host: borrowing Host
+        _ edges: Edges, _ routing: Routing, _ settings: NodeSettings, passing encapsulation: Encapsulation,
+        _ host: borrowing Host
     ) throws(KernelError) -> Int {
         let before = standing.withLock { $0 }
         let ways = Ways(
@@ -150,10 +152,10 @@ final class Session: Sendable {
             }
             let plan = Plan(closing: settings, beside: edges.uplinks).withPorts()
                 .attached(to: edges, marking: findCgroup())
-            try plan.settle(host, made: &made)
+            try plan.settle(host, routing, made: &made)
             if isOpen {
                 // Not before all else holds: a dead node's rule may be what closes.
-                try plan.endOtherRules(host)
+                try plan.endOtherRules(routing, host)
                 try plan.giveBack(before.former, host)
                 if before.ways != ways { steering.withLock { $0.configure(ways) } }
             }
@@ -257,102 +259,5 @@ final class Session: Sendable {
             drops[verdict.name] = verdict.packets - earlier
         }
         return drops
-    }
-}
-
-// MARK: Parts
-
-extension Session {
-    static func load() throws(Refusal) -> Steering {
-        do {
-            return try Steering()
-        } catch {
-            throw Refusal(loading: error)
-        }
-    }
-
-    /// Opens a port. A name stays busy for a moment after io_uring let go of it, hence a second's patience.
-    private static func openPort(_ side: Side) throws(Refusal) -> Port {
-        var patience = 20
-        while true {
-            do throws(KernelError) {
-                return try Port(creating: side.portName)
-            } catch {
-                guard error.errno == .resourceBusy, patience > 0 else { throw Refusal(openingPort: error) }
-                patience -= 1
-                usleep(50_000)
-            }
-        }
-    }
-
-    private static func portIndexes(_ host: borrowing Host) throws(Refusal) -> (inside: Int32, outside: Int32) {
-        func index(_ side: Side) throws(Refusal) -> Int32 {
-            let link = try? host.netlink.link(named: side.portName)
-            guard let link else {
-                throw Refusal(
-                    couldNot: "find the port \(side.portName)", because: "somebody took it away meanwhile",
-                    remedy: "start it again as before", exitCode: .unavailable)
-            }
-            return link.index
-        }
-        return (try index(.inside), try index(.outside))
-    }
-
-    private static func loop(
-        _ inside: consuming Port, _ outside: consuming Port, _ settings: NodeSettings, _ steering: borrowing Steering
-    ) throws(Refusal) -> (LoopThread, Inquiries) {
-        do throws(KernelError) {
-            let inquiries = try Inquiries()
-            let thread = try LoopThread(
-                inside: inside, outside: outside, nat: try nat(settings, steering), kinds: settings.io.kinds,
-                inquiries: inquiries)
-            return (thread, inquiries)
-        } catch {
-            throw Refusal(startingTheLoop: error, settings)
-        }
-    }
-
-    private static func nat(_ settings: NodeSettings, _ steering: borrowing Steering) throws(KernelError) -> NAT {
-        let seed = HashSeed.random()
-        let memory = unsafe steering.liveBindings
-        var bindings = try Bindings(
-            range: settings.bindingPorts.first...settings.bindingPorts.last,
-            live: unsafe LiveBindings(
-                tcpPorts: memory.tcpPorts, udpPorts: memory.udpPorts, queries: memory.queries,
-                queryCount: Int(memory.queryCount)),
-            seed: seed)
-        let held = HeldPorts.now()
-        bindings.hold(.tcp, ports: held.tcp)
-        bindings.hold(.udp, ports: held.udp)
-        return NAT(
-            flows: try FlowTable(capacity: settings.flows, seed: seed, now: LoopClock().seconds), bindings: bindings,
-            fragments: try FragmentTable(seed: seed), inside: .none, outside: .none)
-    }
-}
-
-extension NodeSettings {
-    /// These, and local also what tailscaled advertises, as far as there is room for it.
-    func keeping(_ routes: SubnetRoutes?) -> NodeSettings {
-        var all = self
-        let more = (routes?.prefixes ?? []).filter { !local.contains($0) }
-        all.local += more.prefix(max(0, Self.localLimit - local.count))
-        return all
-    }
-
-    /// Destinations that stay with the host: its own addresses, Tailscale's service addresses, what the settings say.
-    func keptLocal(_ edges: Edges) -> [IPPrefix] {
-        let services = ["100.100.100.100", "fd7a:115c:a1e0::53"].compactMap { IPPrefix($0) }
-        return services + edges.nodeAddresses.map { IPPrefix(host: $0) } + local
-    }
-}
-
-extension IOPreference {
-    /// What may be used, the best first.
-    fileprivate var kinds: [IOKind] {
-        switch self {
-        case .auto: [.uring, .poll]
-        case .uring: [.uring]
-        case .poll: [.poll]
-        }
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxNetwork
 import LinuxSystem
 import Steering
@@ -110,4 +111,21 @@ extension Refusal {
             couldNot: "use io_uring", because: obstacle.because, remedy: obstacle.remedyOfStart,
             exitCode: error.errno == .notPermitted ? .notPermitted : .unavailable)
     }
+}
+
+extension Uplinks {
+    /// Why a guard may not be put here: in a host's own network it would cut off who is logged in.
+    func lockOut(_ settings: NodeSettings) -> Refusal? {
+        guard settings.guarding == .on, settings.allow == nil, let link = links.first, isInitialNamespace else {
+            return nil
+        }
+        return Refusal(
+            couldNot: "guard \(link.name)",
+            because: "this is the host's own network, and whoever is logged in from elsewhere would be cut off",
+            remedy: "name the services that must go on answering, for example FORWARDER_ALLOW=tcp/22, or "
+                + "FORWARDER_ALLOW=none", exitCode: .usage)
+    }
+
+    /// The kernel shows its settings of the backlog in the first network namespace alone (net/core/sysctl_net_core.c).
+    private var isInitialNamespace: Bool { unsafe access("/proc/sys/net/core/netdev_max_backlog", F_OK) == 0 }
 }

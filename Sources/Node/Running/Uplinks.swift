@@ -1,12 +1,12 @@
-package import LinuxNetwork
+import LinuxNetwork
 import LinuxSystem
 import PacketParse
 import Steering
 
 /// The interfaces that lead to the line at home, as the host has them now: the guard stands on each, and the control plane
 /// leaves by them.
-package struct Uplinks: Sendable {
-    package let links: [Link]
+struct Uplinks: Sendable {
+    let links: [Link]
     /// Their own, as far as they are known elsewhere than on the link.
     let addresses: [IPAddress]
     /// What the main table says of the ways through them: to their own networks, and the default routes.
@@ -25,16 +25,10 @@ package struct Uplinks: Sendable {
     ///
     /// - Parameter formerly: names.
     init(
-        _ settings: NodeSettings, _ links: [Link], formerly: Set<String>, _ netlink: borrowing Netlink
+        _ settings: NodeSettings, _ links: [Link], _ routing: Routing, formerly: Set<String>,
+        _ netlink: borrowing Netlink
     ) throws(KernelError) {
-        var main: [Route] = []
-        for family in AddressFamily.allCases {
-            // A kernel without IPv6 answers for IPv6 with what it has.
-            main += try netlink.firstRoutes(family).filter {
-                !$0.isUnreachable && $0.destination.address.family == family
-            }
-        }
-        let defaults = main.filter { $0.destination.length == 0 }
+        let defaults = routing.first.filter { $0.destination.length == 0 }
         var chosen: [Link] = []
         for link in links where link.name != settings.tailnet && !link.isLoopback {
             let isUplink: Bool
@@ -62,9 +56,7 @@ package struct Uplinks: Sendable {
         }
         self.addresses = addresses
         let indexes = chosen.map(\.index)
-        routes = main.filter { route in
-            indexes.contains(route.interfaceIndex)
-        }
+        routes = routing.first.filter { indexes.contains($0.interfaceIndex) }
     }
 }
 

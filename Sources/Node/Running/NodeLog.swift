@@ -1,0 +1,59 @@
+import LinuxNetwork
+import LinuxSystem
+import LocalAPI
+import Logging
+
+// What a running node says after a look. Each thing is said once, until there is another to say.
+
+extension RunningNode {
+    /// - Parameter missing: what is waited for; when there is nothing, packets are forwarded.
+    func tell(_ missing: [String], _ session: Session, _ settings: NodeSettings, _ told: inout Course.Told) {
+        defer { told.missing = missing }
+        guard told.missing != missing else { return }
+        guard missing.isEmpty else {
+            log.info("waiting for \(missing.joined(separator: ", ")); exit traffic is dropped")
+            return
+        }
+        log.info(
+            "forwarding",
+            metadata: [
+                "tailnet": "\(settings.tailnet)", "vpn": "\(settings.vpn)", "io": "\(session.choice.kind.rawValue)",
+                "io_reason": "\(session.ioReason(settings.io))",
+            ])
+    }
+
+    /// The node goes on: nothing that it forwards meets a rule.
+    func tell(_ finding: Finding, _ told: inout Course.Told) {
+        let warning = finding.severity < .warning ? nil : finding.evidence
+        defer { told.warning = warning }
+        guard let warning, warning != told.warning else { return }
+        log.warning("\(warning); next: \(finding.remedy ?? "forwarder doctor")")
+    }
+
+    func tell(_ answer: SubnetRouteWatch.Answer, _ told: inout Course.Told) {
+        defer { told.routes = answer }
+        guard told.routes != answer else { return }
+        if let failure = answer.failure {
+            let consequence =
+                answer.routes == nil ? "traffic to them leaves by the VPN" : "what it told last still holds"
+            log.info(
+                "tailscaled does not tell on \(answer.socket) which networks it advertises: \(failure); \(consequence)")
+        } else if let routes = answer.routes, !routes.prefixes.isEmpty {
+            log.info(
+                "the node itself routes what tailscaled advertises", metadata: ["routes": "\(routes.prefixes.count)"])
+        }
+        if let refused = answer.routes?.refused, !refused.isEmpty {
+            log.warning("\(SubnetRoutes.refusal(refused))")
+        }
+    }
+
+    func tell(_ controlPlane: Session.ControlPlane, _ told: inout Course.Told) {
+        let news =
+            switch controlPlane {
+            case .marked(let cgroup): "tailscaled's control plane is marked at its cgroup \(cgroup.path)"
+            case .bearingItsOwn(let because): "tailscaled's control plane bears its own mark only: \(because)"
+            }
+        if news != told.controlPlane { log.info("\(news)") }
+        told.controlPlane = news
+    }
+}
