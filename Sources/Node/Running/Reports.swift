@@ -18,7 +18,10 @@ extension StatusReport {
         dns = node.nameReport
         vpn = node.tunnelReport
         switch state {
-        case .starting: waitingFor = []
+        case .starting:
+            throw Refusal(
+                couldNot: "tell how the node stands", because: "it is starting, and the host is not closed yet",
+                remedy: "ask again in a moment", exitCode: .unavailable)
         case .stopping: self.state = .stopping
         case .running(let session):
             try add(session, settings)

@@ -92,6 +92,8 @@ package final class RunningNode: Sendable {
         nameService.withLock { $0 = names }
         defer { names?.end() }
         var session = try Session(settings, edges, routing, &host)
+        // From here on the host is closed, and whoever waits for that is answered.
+        state.withLock { $0 = .running(session) }
         var course = Course(deadline: patience.map { .now + $0 })
         // The first packets should know already which networks stay here.
         _ = UnixSocket.wait([(signals.raw, POLLIN), (tailscaled.descriptor, POLLIN)], milliseconds: 2_000)
