@@ -74,6 +74,19 @@ __noinline bool is_vpn_endpoint(__be64 high, __be64 low, __u32 port)
     return false;
 }
 
+static __always_inline bool is_broadcast(const struct steering_address *address)
+{
+    return address->words[3] == 0xffffffff;
+}
+
+/* No router hands on what goes there: fe80::/10 and ff02::/16. */
+static __always_inline bool is_of_link(const struct steering_address *address)
+{
+    __u32 first = bpf_ntohl(address->words[0]);
+
+    return first >> 22 == 0xfe80 >> 6 || first >> 16 == 0xff02;
+}
+
 /* What a link needs to be one: neighbours, routers, listeners (RFC 4861, 3810, 2710), addresses. */
 static __always_inline bool is_housekeeping(
     struct __sk_buff *skb, const struct datagram *datagram, const struct ports *ports)
@@ -87,9 +100,13 @@ static __always_inline bool is_housekeeping(
         return !is_fragment(datagram) && !bpf_skb_load_bytes(skb, datagram->transport, &type, sizeof(type))
             && ((type >= 130 && type <= 136) || type == 143);
     case IPPROTO_UDP:
+        /* Such a port may be anybody's. What is renewed elsewhere is asked of all in the end (RFC 2131 section 4.4.5,
+           RFC 8415 section 18.2.5). */
         if (is_mapped(&datagram->destination))
-            return ports->source == bpf_htons(68) && ports->destination == bpf_htons(67);
-        return ports->source == bpf_htons(546) && ports->destination == bpf_htons(547);
+            return ports->source == bpf_htons(68) && ports->destination == bpf_htons(67)
+                && is_broadcast(&datagram->destination);
+        return ports->source == bpf_htons(546) && ports->destination == bpf_htons(547)
+            && is_of_link(&datagram->destination);
     default:
         return false;
     }

@@ -40,7 +40,8 @@ package struct Filter: Hashable, Sendable {
 /// Programs at the hooks of a clsact, or of its forerunner `ingress`, which has but one: asked for egress, it takes and
 /// lists what is at its ingress. They outlive who attached them, and end with the link. Listing needs no capability.
 extension Netlink {
-    /// Gives the link its hooks for programs; one that has some keeps them, with all that is attached.
+    /// Gives the link its hooks for programs; one that has some keeps them, with all that is attached. Also where that is
+    /// `ingress`, which serves for a program at its ingress alone.
     package func addClsact(to link: Link) throws(KernelError) {
         var request = NetlinkRequest(
             "RTM_NEWQDISC", RTM_NEWQDISC, link.name, flags: NLM_F_CREATE | NLM_F_EXCL, clsactHeader(link))

@@ -134,8 +134,8 @@ extension Netlink {
         try routes(family) { $0.rtm_protocol == origin }
     }
 
-    /// Those that are first (`Route.isFirst`), and of all tables those that somebody has made: in one list, for the kernel goes
-    /// through all that it has for each.
+    /// Those that are first (`Route.isFirst`), and of all tables the default routes and those that somebody has made: in one list,
+    /// for the kernel goes through all that it has for each.
     package func firstRoutes(
         _ family: AddressFamily, andMadeBy origin: UInt8
     ) throws(KernelError) -> [Route] {
@@ -145,7 +145,7 @@ extension Netlink {
             $0.rtm_protocol == origin || $0.rtm_dst_len == 0 || $0.rtm_scope == near
                 || CInt($0.rtm_family) == AF_INET6
         }
-        return listed.filter { $0.origin == origin || $0.isFirst }
+        return listed.filter { $0.origin == origin || $0.isFirst || $0.destination.length == 0 }
     }
 
     private func routes(
@@ -164,12 +164,15 @@ extension Netlink {
     }
 
     /// The interface by which the host itself would send to an address now; nil where it would not.
-    package func way(to address: IPAddress) throws(KernelError) -> Int32? {
+    ///
+    /// - Parameter mark: of the packets.
+    package func way(to address: IPAddress, mark: UInt32 = 0) throws(KernelError) -> Int32? {
         var header = rtmsg()
         header.rtm_family = UInt8(address.family.rawValue)
         header.rtm_dst_len = address.isV4 ? 32 : 128
         var request = NetlinkRequest("RTM_GETROUTE", RTM_GETROUTE, "\(address)", header)
         request.put(Int(RTA_DST.rawValue), address.octets)
+        if mark != 0 { request.put(Int(RTA_MARK.rawValue), mark) }
         do throws(KernelError) {
             return try socket.exchange(request).first?.attributes(after: rtmsg.self).integer(Int(RTA_OIF.rawValue))
         } catch {

@@ -33,6 +33,15 @@ package enum UnixSocket {
         }
     }
 
+    /// Takes a name that no file has: it is the network namespace's, and free again once the socket is closed. EADDRINUSE
+    /// while somebody has it (unix(7), "abstract").
+    package static func bind(_ socket: borrowing OwnedDescriptor, toAbstract name: String) throws(KernelError) {
+        let number = socket.raw
+        guard unsafe withAddress(of: "\0" + name, { unsafe Glibc.bind(number, $0, $1) }) == 0 else {
+            throw failure("bind", "@\(name)")
+        }
+    }
+
     package static func connect(_ socket: borrowing OwnedDescriptor, to path: String) throws(KernelError) {
         let number = socket.raw
         guard unsafe withAddress(of: path, { unsafe Glibc.connect(number, $0, $1) }) == 0 else {
@@ -97,9 +106,11 @@ package enum UnixSocket {
             return -1
         }
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: octets) }
+        // An abstract name ends with the address, not with a zero.
+        let length = octets.first == 0 ? octets.count : MemoryLayout.size(ofValue: address.sun_path)
         return unsafe withUnsafePointer(to: &address) {
             unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe call($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                unsafe call($0, socklen_t(MemoryLayout<sa_family_t>.size + length))
             }
         }
     }

@@ -90,6 +90,54 @@ import Testing
         }
     }
 
+    @Test("an interface is an uplink by a default route of any table, and without one by the way to the VPN's server")
+    func wayOut() throws {
+        let gateways = [("-4", "192.0.2.1"), ("-6", "2001:db8:2::1")]
+        for (family, gateway) in gateways {
+            try lab.node.run(["ip", family, "route", "del", "default"])
+            try lab.node.run(["ip", family, "route", "add", "default", "via", gateway, "table", "100"])
+        }
+        #expect(try forwarder("guard").hasPrefix("guarded: eth0"))
+        _ = try forwarder("down")
+        for (family, _) in gateways {
+            try lab.node.run(["ip", family, "route", "del", "default", "table", "100"])
+            try lab.node.run(["ip", family, "route", "add", "default", "dev", "tun0"])
+        }
+        // As OpenVPN's `redirect-gateway` leaves it.
+        try lab.node.ip("route add 198.51.100.1 via 192.0.2.1\nroute add \(lab.internetAddress.v4) via 192.0.2.1")
+        #expect(try arrives(), "the control: nobody guards")
+        #expect(try forwarder("guard").hasPrefix("guarded: eth0"))
+        #expect(try !arrives())
+    }
+
+    @Test("where an old ingress qdisc leaves no egress to guard, it is refused with the command that ends that")
+    func ingressQdisc() throws {
+        try lab.node.run(["tc", "qdisc", "add", "dev", "eth0", "ingress"])
+        for verb in ["guard", "run"] {
+            let child = try lab.node.start([Binary.path.path, verb])
+            #expect(child.wait(upTo: .seconds(10)).map { "\($0)" }?.contains("69") == true, "\(child.standardError)")
+            #expect(child.standardError.contains("tc qdisc delete dev eth0 ingress"), "\(child.standardError)")
+            #expect(try !lab.node.run(["ip", "rule"]).contains("proto 240"), "nothing is left")
+            #expect(try lab.node.run(["tc", "filter", "show", "dev", "eth0", "ingress"]) == "")
+        }
+        try lab.node.run(["tc", "qdisc", "delete", "dev", "eth0", "ingress"])
+        #expect(try forwarder("guard").hasPrefix("guarded: eth0"))
+    }
+
+    @Test("guards that begin at once do not undo each other, and each that says so has closed the host")
+    func atOnce() throws {
+        for _ in 0..<12 {
+            let guards = try (0..<3).map { _ in try lab.node.start([Binary.path.path, "guard"]) }
+            for child in guards { #expect(child.wait(upTo: .seconds(20)) == .exited(0), "\(child.standardError)") }
+            #expect(try lab.node.run(["tc", "filter", "show", "dev", "eth0", "egress"]).contains("guard_egress"))
+            for family in ["-4", "-6"] {
+                let rules = try lab.node.run(["ip", family, "rule"]).components(separatedBy: "proto 240").count - 1
+                #expect(rules >= 8, "\(rules)")
+            }
+            _ = try forwarder("down")
+        }
+    }
+
     @Test("without an uplink guard says so, and the rules hold already")
     func noUplink() throws {
         try lab.node.ip("link del eth0")

@@ -150,6 +150,22 @@ import Testing
         #expect(!(try node.ask(["down"]).contains("resolv.conf")))
     }
 
+    @Test("a resolv.conf that cannot be read keeps down from nothing else")
+    func notOurs() throws {
+        var node = try start()
+        #expect(node.stop() == .exited(0))
+        let taken = try resolvConf
+        try write(String(repeating: "# long\n", count: 10_000), to: "/etc/resolv.conf")
+        let down = try lab.node.start([Binary.path.path, "down"])
+        #expect(down.wait(upTo: .seconds(10)) == .exited(69), "\(down.standardError)")
+        #expect(down.standardError.contains("all else is given back"), "\(down.standardError)")
+        #expect(try !lab.node.run(["ip", "rule"]).contains("proto 240"))
+        #expect(try !lab.node.run(["tc", "qdisc"]).contains("clsact"))
+        try write(taken, to: "/etc/resolv.conf")
+        node = try start()
+        #expect(try node.ask(["down"]).contains("gave back"))
+    }
+
     @Test("who rewrites resolv.conf meets us again within a moment, and gets back what they wrote")
     func rewritten() throws {
         let node = try start()

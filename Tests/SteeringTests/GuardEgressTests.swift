@@ -111,7 +111,7 @@ import Testing
         let steering = try Self.make()
         var frames = [ethernet(.arp, Octets(repeating: 0, count: 28))]
         frames.append(Self.frame(.udp, udp(68, 67), to: "255.255.255.255"))
-        frames.append(Self.frame(.udp, udp(546, 547), to: "ff02::1:2"))
+        for link in ["ff02::1:2", "fe80::1", "febf::1"] { frames.append(Self.frame(.udp, udp(546, 547), to: link)) }
         for type: UInt8 in [130, 131, 132, 133, 134, 135, 136, 143] {
             frames.append(Self.frame(.icmpv6, icmp(type), to: "ff02::1"))
         }
@@ -124,6 +124,9 @@ import Testing
         for frame in [
             Self.frame(.icmpv6, icmp(128), to: Self.far6), Self.frame(.icmp, icmp(8), to: Self.far4),
             Self.frame(.udp, udp(67, 68), to: Self.far4), Self.frame(.udp, udp(68, 67), to: Self.far6),
+            // Who may use these ports is nobody in particular: to everywhere they would be a way out.
+            Self.frame(.udp, udp(68, 67), to: Self.far4), Self.frame(.udp, udp(546, 547), to: Self.far6),
+            Self.frame(.udp, udp(546, 547), to: "ff05::1:3"), Self.frame(.udp, udp(546, 547), to: "fec0::1"),
         ] { #expect(try judge(steering, frame) == "unmarked drops", "\(frame)") }
     }
 

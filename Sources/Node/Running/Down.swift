@@ -26,14 +26,14 @@ package struct DownReport: Report {
     /// another version. From then on the kernel routes exit traffic as it did before.
     package init(givingBack settings: NodeSettings) throws(Refusal) {
         stopped = try Self.stop(settings)
+        let lock = try Host.lock()
         try Self.awaitEndOfPorts(settings)
         do throws(KernelError) {
-            if try NameService.giveBack() { resolvConf = NameService.file.path }
-            // Backwards: what fails closed goes last, of the rest the guard.
             let netlink = try Netlink()
+            // What cannot be given back keeps nothing else.
             var failure: KernelError?
+            // Backwards: what fails closed goes last, of the rest the guard.
             for link in try netlink.links() {
-                // One that cannot be given back keeps no other.
                 do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }
             for route in try Route.ours(netlink) {
@@ -63,6 +63,15 @@ package struct DownReport: Report {
             throw Refusal(
                 couldNot: "give the host back", error, remedy: "run it as root in the node's network namespace")
         }
+        do throws(KernelError) {
+            if try NameService.giveBack() { resolvConf = NameService.file.path }
+        } catch {
+            throw Refusal(
+                couldNot:
+                    "give back \(NameService.file.path), which may ask a stub resolver of ours; all else is given back",
+                error, remedy: "make it a file that can be written, then ask again")
+        }
+        lock.release()
     }
 
     /// What somebody else takes away meanwhile is gone, too.

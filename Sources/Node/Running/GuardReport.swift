@@ -18,13 +18,17 @@ package struct GuardReport: Report {
     ///   rules hold.
     package init(closing settings: NodeSettings) throws(Refusal) {
         var host = try refusing(couldNot: "close the host") { () throws(KernelError) in try Host() }
+        let lock = try Host.lock()
         let port = try refusing(couldNot: "close the host") { () throws(KernelError) in
             try host.netlink.link(named: Side.inside.portName)
         }
         guard port == nil else {
             throw Refusal(
-                couldNot: "close the host", because: "a node runs here, and has its guard in place",
-                remedy: "\(nextCommand("status", controlSocket: settings.controlSocket)) tells of it", exitCode: .usage)
+                couldNot: "close the host",
+                because:
+                    "\(Side.inside.portName) is there: a node runs here, which has closed it, or somebody else took the name",
+                remedy: "\(nextCommand("status", controlSocket: settings.controlSocket)) tells of a node; "
+                    + "if none runs: ip link delete \(Side.inside.portName)", exitCode: .usage)
         }
         let (routing, edges) = try refusing(couldNot: "close the host") { () throws(KernelError) in
             let routing = try Routing(host.netlink)
@@ -42,7 +46,7 @@ package struct GuardReport: Report {
             try plan.endOtherRules(routing, host)
         } catch {
             Plan.takeBack(made, host)
-            throw Refusal(couldNot: "close the host", error)
+            throw Refusal(closing: error, couldNot: "close the host")
         }
         guard !edges.uplinks.links.isEmpty else {
             throw Refusal(
@@ -53,5 +57,6 @@ package struct GuardReport: Report {
         }
         interfaces = edges.uplinks.links.map(\.name)
         steps = plan.steps.map(\.description)
+        lock.release()
     }
 }

@@ -58,6 +58,9 @@ extension Plan.Step {
             let filter = Attachment.filter(program)
             let predecessors = try Attachment.all(on: link, host.netlink)
             try host.netlink.addClsact(to: link)
+            if program.direction == .egress, try host.netlink.hooks(of: link) != "clsact" {
+                throw KernelError("RTM_NEWQDISC", .fileExists, name)
+            }
             do throws(KernelError) {
                 if predecessors.contains(where: { $0.isInPlace(of: filter) }) {
                     try host.netlink.replace(filter, on: link, program: loaded.descriptor)

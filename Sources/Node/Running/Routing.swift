@@ -13,6 +13,8 @@ struct Routing: Sendable {
     let rules: [AddressFamily: [Rule]]
     /// Of the main table the ways out, and to neighbours; without those that refuse.
     let first: [Route]
+    /// By which interfaces default routes lead, those of other tables than the main one, too; not ours.
+    let waysOut: Set<Int32>
     let ours: Ours
 
     /// Of this node, a dead one, another version. Sets, because a plan may hold a thousand steps.
@@ -29,6 +31,9 @@ struct Routing: Sendable {
             routes += try netlink.firstRoutes(family, andMadeBy: Rule.forwarder)
                 .filter { $0.destination.address.family == family }
         }
+        waysOut = Set(
+            routes.filter { $0.destination.length == 0 && $0.origin != Rule.forwarder && !$0.isUnreachable }.map(
+                \.interfaceIndex))
         first = routes.filter { $0.isFirst && !$0.isUnreachable }
         ours = Ours(
             rules: Set(Rule.ours(in: rules)),

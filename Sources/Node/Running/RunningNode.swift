@@ -87,11 +87,13 @@ package final class RunningNode: Sendable {
         }
         defer { tailscaled.end() }
         var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
+        let lock = try Host.lock()
         let (edges, routing) = try choose(settings, host)
         let names = settings.dns.mode == .on ? try NameService(settings.dns) : nil
         nameService.withLock { $0 = names }
         defer { names?.end() }
         var session = try Session(settings, edges, routing, &host)
+        lock.release()
         // From here on the host is closed, and whoever waits for that is answered.
         state.withLock { $0 = .running(session) }
         var course = Course(deadline: patience.map { .now + $0 })

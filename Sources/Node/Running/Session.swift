@@ -63,7 +63,7 @@ final class Session: Sendable {
             try Plan(closing: settings, beside: edges.uplinks).withPorts().settle(host, routing, made: &made)
         } catch {
             Plan.takeBack(made, host)
-            throw Refusal(couldNot: "close the host and set up the ports fwd-in and fwd-out", error)
+            throw Refusal(closing: error, couldNot: "close the host and set up the ports fwd-in and fwd-out")
         }
         do throws(Refusal) {
             // Closed until here, so the trial packets end in the programs. What one port refuses, the other must not
@@ -240,7 +240,9 @@ final class Session: Sendable {
     /// Ends; a session that has never forwarded leaves the host as it was.
     func takeBack(_ host: borrowing Host) {
         try? end()
+        let lock = try? Host.lock()
         Plan.takeBack(standing.withLock { $0.hasForwarded ? [] : $0.made }, host)
+        lock?.release()
     }
 
     // MARK: Counts

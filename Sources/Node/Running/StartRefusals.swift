@@ -100,6 +100,17 @@ extension Refusal {
         self.init(couldNot: "\(error.call)" == "RTM_NEWTFILTER" ? couldNot : "meet the host as it is", error)
     }
 
+    /// A step that closes the host was refused.
+    init(closing error: KernelError, couldNot: String) {
+        guard "\(error.call)" == "RTM_NEWQDISC", error.errno == .fileExists else {
+            self.init(couldNot: couldNot, error)
+            return
+        }
+        self.init(
+            couldNot: couldNot, because: "the old qdisc `ingress` is on \(error.subject), and has no egress to guard",
+            remedy: "tc qdisc delete dev \(error.subject) ingress", exitCode: .unavailable)
+    }
+
     /// The loop did not get the I/O that the settings ask for.
     init(startingTheLoop error: KernelError, _ settings: NodeSettings) {
         guard settings.io == .uring else {

@@ -20,8 +20,8 @@ struct Uplinks: Sendable {
         self.routes = routes
     }
 
-    /// The one that is named, or all by which default routes lead; what has once been one is one still: a default route
-    /// goes with each bounce of its link.
+    /// The one that is named, or all by which default routes lead, of whichever table; where there is none, the one by which
+    /// the VPN's own packets leave. What has once been one is one still: a default route goes with each bounce of its link.
     ///
     /// - Parameter formerly: names.
     init(
@@ -29,6 +29,13 @@ struct Uplinks: Sendable {
         _ netlink: borrowing Netlink
     ) throws(KernelError) {
         let defaults = routing.first.filter { $0.destination.length == 0 }
+        var waysOut = routing.waysOut
+        let edges = links.filter { [settings.tailnet, settings.vpn].contains($0.name) }
+        if settings.uplink == nil, waysOut.isSubset(of: edges.map(\.index)) {
+            let vpn = edges.first { $0.name == settings.vpn }
+            waysOut.formUnion(
+                try Encapsulation(settings.tunnel, vpn.flatMap(WireGuardDevice.read)).ways(netlink))
+        }
         var chosen: [Link] = []
         for link in links where link.name != settings.tailnet && !link.isLoopback {
             let isUplink: Bool
@@ -36,7 +43,7 @@ struct Uplinks: Sendable {
                 isUplink = link.name == named
             } else if link.name == settings.vpn {
                 isUplink = false
-            } else if formerly.contains(link.name) || defaults.contains(where: { $0.interfaceIndex == link.index }) {
+            } else if formerly.contains(link.name) || waysOut.contains(link.index) {
                 isUplink = true
             } else {
                 isUplink = try netlink.filters(on: link, .egress).contains(Attachment.filter(.guardEgress))
