@@ -164,15 +164,12 @@ extension Netlink {
     }
 
     /// The interface by which the host itself would send to an address now; nil where it would not.
-    ///
-    /// - Parameter mark: of the packets.
-    package func way(to address: IPAddress, mark: UInt32 = 0) throws(KernelError) -> Int32? {
+    package func way(to address: IPAddress) throws(KernelError) -> Int32? {
         var header = rtmsg()
         header.rtm_family = UInt8(address.family.rawValue)
         header.rtm_dst_len = address.isV4 ? 32 : 128
         var request = NetlinkRequest("RTM_GETROUTE", RTM_GETROUTE, "\(address)", header)
         request.put(Int(RTA_DST.rawValue), address.octets)
-        if mark != 0 { request.put(Int(RTA_MARK.rawValue), mark) }
         do throws(KernelError) {
             return try socket.exchange(request).first?.attributes(after: rtmsg.self).integer(Int(RTA_OIF.rawValue))
         } catch {

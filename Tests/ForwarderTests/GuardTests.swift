@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test("an interface is an uplink by a default route of any table, and without one by the way to the VPN's server")
+    @Test("an interface is an uplink by a default route of any table, and where there is none by a route to a next hop")
     func wayOut() throws {
         let gateways = [("-4", "192.0.2.1"), ("-6", "2001:db8:2::1")]
         for (family, gateway) in gateways {

@@ -1,5 +1,4 @@
 import LinuxNetwork
-import LinuxSystem
 
 /// What tells the VPN's own packets from all others on the uplink: each of these by itself is enough.
 struct Encapsulation: Hashable, Sendable {
@@ -16,15 +15,6 @@ struct Encapsulation: Hashable, Sendable {
         let mark = settings.mark ?? device?.mark ?? TunnelSettings.usualMark
         marks = mark == 0 ? [] : [mark]
         endpoints = settings.endpoint.map { [$0] } ?? device?.peers.compactMap(\.endpoint) ?? []
-    }
-
-    /// The interfaces by which such packets would leave now.
-    func ways(_ netlink: borrowing Netlink) throws(KernelError) -> Set<Int32> {
-        var ways: Set<Int32> = []
-        for endpoint in endpoints {
-            if let way = try netlink.way(to: endpoint.address, mark: marks.first ?? 0) { ways.insert(way) }
-        }
-        return ways
     }
 
     /// As it is told now.

@@ -20,8 +20,8 @@ struct Uplinks: Sendable {
         self.routes = routes
     }
 
-    /// The one that is named, or all by which default routes lead, of whichever table; where there is none, the one by which
-    /// the VPN's own packets leave. What has once been one is one still: a default route goes with each bounce of its link.
+    /// The one that is named, or all by which default routes lead, of whichever table; where there is none, by
+    /// which any routes lead to a next hop. What has once been one is one still: a default route goes with each bounce of its link.
     ///
     /// - Parameter formerly: names.
     init(
@@ -32,9 +32,10 @@ struct Uplinks: Sendable {
         var waysOut = routing.waysOut
         let edges = links.filter { [settings.tailnet, settings.vpn].contains($0.name) }
         if settings.uplink == nil, waysOut.isSubset(of: edges.map(\.index)) {
-            let vpn = edges.first { $0.name == settings.vpn }
-            waysOut.formUnion(
-                try Encapsulation(settings.tunnel, vpn.flatMap(WireGuardDevice.read)).ways(netlink))
+            for family in AddressFamily.allCases {
+                let further = try netlink.routes(family).filter { $0.gateway != nil && $0.origin != Rule.forwarder }
+                waysOut.formUnion(further.map(\.interfaceIndex))
+            }
         }
         var chosen: [Link] = []
         for link in links where link.name != settings.tailnet && !link.isLoopback {
