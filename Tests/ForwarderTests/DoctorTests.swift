@@ -124,6 +124,9 @@ import Testing
         try lab.node.ip("link set tailscale0 down\nlink set tailscale0 name ts7")
         #expect(try doctor()["tailnet"]?.remedy?.hasPrefix("start tailscaled first") == true)
         let tailscaled = try TailscaledStandIn(on: lab.node, .advertising([]))
+        let node = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
+        try eventually { node.standardError.contains("waiting for tailscale0 (tailscaled runs without it") }
+        node.terminate()
         try expect("tailnet", .error, remedy: "TS_USERSPACE=false, or tailscaled --tun=tailscale0") {
             try lab.node.ip("link set ts7 name tailscale0\nlink set tailscale0 up")
             try eventually { try doctor()["tailnet"]?.severity == .ok }
