@@ -55,7 +55,8 @@ package struct GuardCount: Hashable, Sendable {
 }
 
 extension Steering {
-    private static var uplinkLimit: Int { Int(STEERING_UPLINKS) }
+    /// Of the uplinks that the guard knows.
+    package static var uplinkLimit: Int { Int(STEERING_UPLINKS) }
 
     /// Has the guard go by these from now on. What is dropped from the rules is not let pass any more before anything new is.
     package mutating func guardUplinks(by rules: GuardRules) {

@@ -68,6 +68,7 @@ import Testing
 
     @Test("a healthy host has no error and no warning, before a node runs, while it does, and after it")
     func healthy() throws {
+        try lab.layUplink("eth0", 1, metric: 100)
         let graveBefore = try doctor().findings.filter { $0.severity > .note }
         #expect(graveBefore.isEmpty, "\(graveBefore)")
         #expect(!(try lab.node.run(["ip", "link"]).contains("fwd-")), "nothing stays")
@@ -118,6 +119,22 @@ import Testing
         }
     }
 
+    @Test("a tailscaled that runs without an interface is told from none")
+    func userspaceMode() throws {
+        try lab.node.ip("link set tailscale0 down\nlink set tailscale0 name ts7")
+        #expect(try doctor()["tailnet"]?.remedy?.hasPrefix("start tailscaled first") == true)
+        let tailscaled = try TailscaledStandIn(on: lab.node, .advertising([]))
+        let node = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
+        try eventually { node.standardError.contains("waiting for tailscale0 (tailscaled runs without it") }
+        node.terminate()
+        try expect("tailnet", .error, remedy: "TS_USERSPACE=false, or tailscaled --tun=tailscale0") {
+            try lab.node.ip("link set ts7 name tailscale0\nlink set tailscale0 up")
+            try eventually { try doctor()["tailnet"]?.severity == .ok }
+            return nil
+        }
+        withExtendedLifetime(tailscaled) {}
+    }
+
     @Test("a VPN out of which nothing comes back is told: one that never shook hands, and one that a node calls stale")
     func silentVPN() throws {
         try lab.node.ip("link delete tun0")
@@ -155,6 +172,11 @@ import Testing
     func uplinkGuard() throws {
         try shell("ip route del default; ip -6 route del default")
         try lab.layUplink("eth0", 1, metric: 100)
+        try shell("ip route del default; ip -6 route del default")
+        try expect("guard", .warning, remedy: "FORWARDER_UPLINK=eth0") { ["--uplink", "eth0"] }
+        try shell("ip route add default via 198.18.1.1 metric 100")
+        try shell("tc qdisc add dev eth0 ingress")
+        try expect("guard", .error, command: "tc qdisc delete dev eth0 ingress")
         #expect(try doctor()["guard"]?.evidence == "a node will put it on eth0")
         try shell("\(Binary.path.path) guard")
         #expect(try doctor()["guard"]?.evidence == "it stands on eth0")
@@ -162,6 +184,18 @@ import Testing
         try expect("guard", .warning, remedy: "forwarder guard") {
             try shell("\(Binary.path.path) guard")
             return nil
+        }
+        // It matches all that there is, and lets it pass.
+        try shell(
+            "tc filter add dev eth0 egress protocol all prio 1 handle 7 bpf bytecode '1,6 0 0 4294967295' flowid 1:1")
+        try expect("filters", .warning, command: "tc filter del dev eth0 egress prio 1 handle 0x7 bpf")
+        #expect(try doctor()["guard"]?.evidence == "it stands on eth0")
+        for number in 2...5 { try lab.layUplink("eth\(number)", number, metric: 100 + number) }
+        try shell("\(Binary.path.path) guard")
+        try expect("guard", .warning, remedy: "FORWARDER_UPLINK=eth0") { ["--uplink", "eth0"] }
+        try expect("uplink", .warning, remedy: "leave --uplink out", ["--uplink", "eth0"]) {
+            for number in 2...5 { try lab.node.ip("link del eth\(number)") }
+            return ["--uplink", "eth0"]
         }
         try expect("guard", .warning, remedy: "FORWARDER_GUARD=on", ["--guard", "observe"]) { ["--guard", "on"] }
         let node = try ForwarderProcess(Binary.path.path, on: lab, ["--guard", "observe"])
@@ -311,7 +345,7 @@ import Testing
         withExtendedLifetime((forwarder, byLink)) {}
     }
 
-    @Test("programs at an uplink that is no edge are notes, and who may not ask is told so")
+    @Test("programs at an uplink that is no edge are notes, but before the guard warnings; who may not ask is told so")
     func earlyProgramsOfTunnels() throws {
         try lab.node.ip("link add eth9 type veth peer name eth8\nlink set eth9 up")
         let program = try lab.node.namespace.run { () throws(KernelError) in
@@ -322,8 +356,18 @@ import Testing
             "filters", .note, command: String(remedy.trimmingPrefix("if it is not meant for that: ")),
             ["--uplink", "eth9"])
         #expect(try doctor(["--uplink", "eth9"])["filters"]?.severity == .ok)
+        let early = try lab.node.namespace.run { () throws(KernelError) in
+            try ForeignProgram(at: "eth9", .tcxEgress)
+        }
+        let found = try #require(try doctor(["--uplink", "eth9"])["filters"])
+        #expect(found.evidence.contains("before the guard, which may let pass"), "\(found)")
+        let detaching = try #require(found.remedy?.trimmingPrefix("if it is not meant for that: "))
+        try expect("filters", .warning, remedy: String(detaching), ["--uplink", "eth9"]) {
+            try shell(String(detaching))
+            return ["--uplink", "eth9"]
+        }
         #expect(try doctor(capabilities: .bpf)["filters"]?.evidence.hasPrefix("not asked: ") == true)
-        withExtendedLifetime(program) {}
+        withExtendedLifetime((program, early)) {}
     }
 
     @Test("no firewall sees exit traffic, a chain at an edge's egress neither, which is told")

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// What others put where an interface's packets meet it before the filters of clsact, among which ours are.
 struct EarlyPrograms {
-    /// Whose packets the interface carries.
+    /// Whose packets the interface carries; the tunnels' leave by it only where the guard lets them.
     enum Packets { case clients, tunnels }
 
     let interface: String
@@ -16,6 +16,12 @@ struct EarlyPrograms {
     let tcxEgress: [TCXProgram]?
 
     var judgement: Finding {
+        if packets == .tunnels, let tcxEgress, !tcxEgress.isEmpty {
+            return .warning(
+                "at \(interface)'s tcx egress packets meet what others attached (\(tcxEgress.count)) before the guard, "
+                    + "which may let pass what that refuses",
+                remedy: "if it is not meant for that: " + detaching(tcxEgress, "tcx_egress"))
+        }
         if let xdp {
             return told(
                 "an XDP program meets \(whose) at \(interface) before all else, and may keep them",

@@ -1,5 +1,6 @@
 import LinuxNetwork
 import LinuxSystem
+import LocalAPI
 
 // The interfaces that a node stands between.
 
@@ -21,6 +22,12 @@ extension Probe {
         guard let link else {
             let others = try surroundings.netlink.links().filter { !$0.isLoopback }.map(\.name)
             let there = others.isEmpty ? "no interface is here" : "here are \(others.joined(separator: ", "))"
+            if key == "tailnet", SubnetRouteWatch.answer(at: surroundings.settings.tailscaledSocket).routes != nil {
+                return .error(
+                    "tailscaled runs, and no interface is called \(name), as in userspace mode",
+                    remedy: "give tailscaled an interface: TS_USERSPACE=false, or tailscaled --tun=\(name); "
+                        + "or name the one that it has with --tailnet (\(there))")
+            }
             return .error(
                 "no interface is called \(name)",
                 remedy: "start \(key == "vpn" ? "the VPN" : "tailscaled") first, "

@@ -6,10 +6,17 @@ extension Probe {
         "filters", "Do other programs and filters meet exit traffic before or after ours?", worst: .error
     ) { surroundings throws(KernelError) in
         let edges = [surroundings.edges.tailnet, surroundings.edges.vpn].compactMap(\.self)
-        guard !edges.isEmpty else {
-            return .notAsked("no edge is there", remedy: "see the findings tailnet and vpn")
-        }
         var findings: [Finding] = []
+        if edges.isEmpty {
+            findings.append(.notAsked("no edge is there", remedy: "see the findings tailnet and vpn"))
+        }
+        // First, because one that is an edge too is judged twice, and what the guard would refuse weighs more.
+        for uplink in surroundings.edges.uplinks.links {
+            if try surroundings.netlink.hooks(of: uplink) == "clsact" {
+                findings.append(judge(uplink.name, egress: try surroundings.netlink.filters(on: uplink, .egress)))
+            }
+            findings.append(try EarlyPrograms(at: uplink, meeting: .tunnels).judgement)
+        }
         for edge in edges {
             let hooks = try surroundings.netlink.hooks(of: edge)
             let ingress = try surroundings.netlink.filters(on: edge, .ingress)
@@ -18,10 +25,24 @@ extension Probe {
             findings.append(judge(edge.name, hooks: hooks, ingress: ingress, egress: egress))
             findings.append(try EarlyPrograms(at: edge, meeting: .clients).judgement)
         }
-        if let uplink = surroundings.edges.uplink, !edges.contains(where: { $0.index == uplink.index }) {
-            findings.append(try EarlyPrograms(at: uplink, meeting: .tunnels).judgement)
-        }
         return findings.max { $0.severity < $1.severity } ?? findings[0]
+    }
+
+    /// At an uplink, where the guard comes first or is passed over.
+    ///
+    /// - Parameter egress: the filters there, in the order in which packets meet them.
+    static func judge(_ uplink: String, egress: [Filter]) -> Finding {
+        let ours = Attachment.filter(.guardEgress)
+        let isThere = egress.contains(ours)
+        guard let first = egress.prefix(while: { $0 != ours }).first(where: { $0.priority <= ours.priority }) else {
+            return .ok("the guard on \(uplink) comes before all other filters")
+        }
+        // By its number, because the priority is the guard's as well.
+        let number = isThere ? " handle 0x\(String(first.handle, radix: 16)) bpf" : ""
+        return .warning(
+            "at \(uplink)'s egress packets meet a filter of priority \(first.priority) before the guard, "
+                + "which may let pass what that refuses",
+            remedy: "tc filter del dev \(uplink) egress prio \(first.priority)\(number)")
     }
 
     /// - Parameters:

@@ -1,5 +1,6 @@
 import LinuxNetwork
 import LinuxSystem
+import Steering
 
 extension Probe {
     static let uplinkGuard = Probe(
@@ -9,6 +10,10 @@ extension Probe {
         if let refusal = uplinks.lockOut(surroundings.settings) { return .error(refusal) }
         var bare: [String] = []
         for link in uplinks.links {
+            if try surroundings.netlink.hooks(of: link) == "ingress" {
+                return .error(
+                    Refusal(closing: KernelError("RTM_NEWQDISC", .fileExists, link.name), couldNot: "close the host"))
+            }
             let stands = try surroundings.netlink.filters(on: link, .egress).contains(Attachment.filter(.guardEgress))
             if !stands { bare.append(link.name) }
         }
@@ -24,7 +29,12 @@ extension Probe {
     static func judge(
         _ uplinks: [String], bare: [String], _ settings: NodeSettings, _ told: StatusReport.Guard?, isExpected: Bool
     ) -> Finding {
-        guard !uplinks.isEmpty else { return .ok("no uplink is known that it could stand on") }
+        guard !uplinks.isEmpty else {
+            return .warning(
+                "no uplink is known that a guard could stand on, so what bears no mark may leave by any interface",
+                remedy: settings.uplink == nil
+                    ? "name it, for example FORWARDER_UPLINK=eth0" : "see the finding uplink")
+        }
         let names = uplinks.joined(separator: ", ")
         if isExpected, !bare.isEmpty {
             return .warning(
@@ -32,6 +42,13 @@ extension Probe {
                 remedy: told == nil
                     ? nextCommand("guard", controlSocket: settings.controlSocket)
                     : "start the node again: \(nextCommand("run", controlSocket: settings.controlSocket))")
+        }
+        let unknown = uplinks.dropFirst(Steering.uplinkLimit)
+        guard unknown.isEmpty else {
+            return .warning(
+                "there are more than \(Steering.uplinkLimit) uplinks: by \(unknown.joined(separator: ", ")) nothing may "
+                    + "leave, the control plane neither",
+                remedy: "name the one that is meant: FORWARDER_UPLINK=\(uplinks[0])")
         }
         if (told?.mode ?? settings.guarding) == .observe {
             return .warning(

@@ -15,19 +15,37 @@ extension Probe {
         for family in AddressFamily.allCases {
             // A kernel without IPv6 answers for IPv6 with what it has.
             let routes = try surroundings.netlink.routes(family).filter { $0.destination.address.family == family }
-            for route in routes where route.destination.length == 0 && route.table == Route.main && !route.isUnreachable
-            {
+            for route in routes
+            where route.destination.length == 0 && !route.isUnreachable && route.origin != Rule.forwarder {
                 guard let link = try surroundings.netlink.link(index: route.interfaceIndex) else { continue }
                 defaults.append(
                     DefaultRoute(
                         family: family, interface: link.name, metric: route.metric,
-                        isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared))
+                        isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared,
+                        table: route.table))
             }
         }
-        return judge(defaults, named: settings.uplink, tailnet: surroundings.edges.tailnet?.name ?? settings.tailnet)
+        return judge(
+            defaults.filter { $0.table == Route.main }, elsewhere: defaults.filter { $0.table != Route.main },
+            named: settings.uplink, tailnet: surroundings.edges.tailnet?.name ?? settings.tailnet,
+            vpn: surroundings.edges.vpn?.name ?? settings.vpn)
     }
 
-    static func judge(_ routes: [DefaultRoute], named: String?, tailnet: String) -> Finding {
+    /// - Parameters:
+    ///   - routes: of the main table.
+    ///   - elsewhere: of others.
+    static func judge(
+        _ routes: [DefaultRoute], elsewhere: [DefaultRoute] = [], named: String?, tailnet: String, vpn: String
+    ) -> Finding {
+        // What leaves by the edges may bear no mark.
+        if let named, let route = (routes + elsewhere).first(where: { ![named, tailnet, vpn].contains($0.interface) }) {
+            let way =
+                route.isShared ? "replace default via GATEWAY dev \(named)" : "delete default dev \(route.interface)"
+            return .warning(
+                "\(named) is named, and \(route.interface) has a default route and no guard",
+                remedy: "leave --uplink out, and the guard stands on all that have one; "
+                    + "or: \(route.family.command) route \(way)\(route.metricWords)")
+        }
         guard !routes.isEmpty else {
             return .warning(
                 "the main table has no default route, so the tunnels themselves may reach nobody",
@@ -78,7 +96,7 @@ extension Probe {
     }
 }
 
-/// A default route of the main table, by what a person knows of it.
+/// A default route, by what a person knows of it.
 struct DefaultRoute: CustomStringConvertible {
     let family: AddressFamily
     let interface: String
@@ -87,9 +105,12 @@ struct DefaultRoute: CustomStringConvertible {
     let isComplete: Bool
     /// One of several next hops of one route.
     var isShared = false
+    var table = Route.main
 
     /// As they end a command.
-    var metricWords: String { metric > 0 ? " metric \(metric)" : "" }
+    var metricWords: String {
+        (metric > 0 ? " metric \(metric)" : "") + (table == Route.main ? "" : " table \(table)")
+    }
 
     var description: String {
         "default \(family == .v4 ? "IPv4" : "IPv6") route by \(interface)" + (metric > 0 ? " (metric \(metric))" : "")

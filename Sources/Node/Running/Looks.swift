@@ -47,7 +47,12 @@ extension RunningNode {
         course.namesRetry = names?.follow(edges, tailscaledSocket: settings.tailscaledSocket, log)
         if let unfit { throw unfit }
         if course.told.missing != missing, missing.isEmpty { course.startEnds = now + .seconds(1) }
-        tell(missing, session, settings, &course.told)
+        let isUserspace = routes.routes != nil && routes.failure == nil
+        let waitedFor = missing.map { name in
+            name == settings.tailnet && isUserspace
+                ? "\(name) (tailscaled runs without it, as in userspace mode)" : name
+        }
+        tell(waitedFor, session, settings, &course.told)
         if let ended = course.startEnds, now >= ended {
             ResidentMemory.forgetStart()
             course.startEnds = nil

@@ -143,7 +143,8 @@ final class NameService: Sendable {
     }
 
     static func remedy(_ settings: DNSSettings) -> String {
-        "mount it writable, or have its owner write `nameserver \(settings.listen.address)` (compose: `dns:`)"
+        "mount it writable (compose: no `read_only: true`), "
+            + "or have its owner write `nameserver \(settings.listen.address)`"
     }
 
     static let nobody = (

@@ -26,7 +26,7 @@ struct TailscaledCgroup: Hashable, Sendable {
         guard let process = tailscaled() else {
             throw Obstacle(
                 evidence: "no process tailscaled of this network is visible",
-                remedy: "start tailscaled, and give the container `pid: service:tailscale` or `pid: host`")
+                remedy: "start tailscaled, and give the container `pid: host` and `cgroup: host`")
         }
         let said = kernelText("/proc/\(process)/cgroup")?.split(separator: "\n").first { $0.hasPrefix("0::") }
         let paths = mounts.map { $0 + (said?.dropFirst(3) ?? "") }

@@ -32,6 +32,9 @@ func resolverAddress(_ text: String) throws(Misfit) -> IPAddress {
     guard let address = IPAddress(text), address.isForwardable else {
         throw Misfit(reason: "is no address of a resolver elsewhere")
     }
+    guard !IPAddress.tailscaleServices.contains(address) else {
+        throw Misfit(reason: "is tailscaled itself, which asks whom resolv.conf names: us")
+    }
     return address
 }
 

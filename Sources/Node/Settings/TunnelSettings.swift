@@ -1,4 +1,5 @@
 package import LinuxNetwork
+import Steering
 
 /// The VPN's tunnel: how its own packets are known on the uplink, and how long it may be silent.
 package struct TunnelSettings: Sendable, Equatable {
@@ -33,17 +34,22 @@ func vpnEndpoint(_ text: String) throws(Misfit) -> Endpoint? {
 
 /// `51820` or `0xca6c`.
 func fwmark(_ text: String) throws(Misfit) -> UInt32? {
-    if text.hasPrefix("0x") {
-        let digits = text.dropFirst(2)
-        guard !digits.isEmpty, digits.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }) else {
-            throw Misfit(reason: "is not a whole number")
-        }
-        guard let mark = UInt32(digits, radix: 16), mark > 0 else {
-            throw Misfit(reason: "is outside 0x1 to 0xffffffff")
-        }
-        return mark
+    let mark = try markNumber(text)
+    for other in [PacketMark.bypass, .control, .question] where mark & other.mask == other.value {
+        throw Misfit(reason: "bears \(other), by which Tailscale's control plane is known")
     }
-    let mark: UInt32 = try wholeNumber(text, in: 1...UInt32.max)
+    return mark
+}
+
+private func markNumber(_ text: String) throws(Misfit) -> UInt32 {
+    guard text.hasPrefix("0x") else { return try wholeNumber(text, in: 1...UInt32.max) }
+    let digits = text.dropFirst(2)
+    guard !digits.isEmpty, digits.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }) else {
+        throw Misfit(reason: "is not a whole number")
+    }
+    guard let mark = UInt32(digits, radix: 16), mark > 0 else {
+        throw Misfit(reason: "is outside 0x1 to 0xffffffff")
+    }
     return mark
 }
 

@@ -170,11 +170,14 @@ struct ProbeJudgementTests {
             DefaultRoute(family: .v4, interface: interface, metric: metric, isComplete: isComplete)
         }
         func judge(_ routes: DefaultRoute..., named: String? = nil) -> Finding.Severity {
-            Probe.judge(routes, named: named, tailnet: "tailscale0").severity
+            Probe.judge(routes, named: named, tailnet: "tailscale0", vpn: "tun0").severity
         }
         #expect(judge() == .warning)
         #expect(judge(route("eth0")) == .ok)
-        #expect(judge(route("eth0"), named: "eth1") == .note)
+        #expect(judge(route("eth0"), named: "eth1") == .warning)
+        #expect(judge(route("eth1"), route("eth0", metric: 9, isComplete: false), named: "eth1") == .warning)
+        #expect(judge(route("tun0"), named: "eth1") == .note)
+        #expect(judge(route("tun0"), route("eth1", metric: 9), named: "eth1") == .note)
         #expect(judge(route("eth0", isComplete: false)) == .note)
         #expect(judge(route("tailscale0")) == .warning)
         #expect(judge(route("eth0", metric: 100), route("wlan0", metric: 600)) == .note)
@@ -182,9 +185,20 @@ struct ProbeJudgementTests {
         var hops = [route("eth0", metric: 9), route("eth1", metric: 9)]
         for index in hops.indices { hops[index].isShared = true }
         func told(_ routes: [DefaultRoute], named: String? = nil) -> Finding {
-            Probe.judge(routes, named: named, tailnet: "tailscale0")
+            Probe.judge(routes, named: named, tailnet: "tailscale0", vpn: "tun0")
         }
         #expect(told(hops).remedy == "choose one: ip route replace default via GATEWAY dev eth0 metric 9")
+        #expect(
+            told([route("eth0", metric: 9)], named: "eth1").remedy?.hasSuffix("delete default dev eth0 metric 9")
+                == true)
+        var aside = route("wwan0")
+        aside.table = 7
+        func judge(_ aside: DefaultRoute, named: String?) -> Finding {
+            Probe.judge([route("eth1")], elsewhere: [aside], named: named, tailnet: "tailscale0", vpn: "tun0")
+        }
+        #expect(judge(aside, named: "eth1").remedy?.hasSuffix("delete default dev wwan0 table 7") == true)
+        #expect(judge(aside, named: nil).severity == .ok)
+        #expect(judge(aside, named: "wwan0").evidence.contains("eth1 has a default route and no guard"))
         #expect(told(hops, named: "eth1").remedy?.hasSuffix("dev eth1 metric 9") == true)
         #expect(told(hops + [route("eth2", metric: 5)]).evidence.hasPrefix("of several the smallest metric decides"))
         #expect(told([hops[1], route("eth2", metric: 9)]).severity == .note)
@@ -261,6 +275,11 @@ struct ProbeJudgementTests {
         #expect(judge([held]).severity == .warning)
         #expect(judge([], [held]).severity == .warning)
         #expect(judge([held], of: .tunnels).severity == .note)
+        for xdp in [nil, Link.XDPProgram(.generic, number: 5)] {
+            let told = judge([held], [free], xdp: xdp, of: .tunnels)
+            #expect(told.severity == .warning && told.evidence.contains("let pass"), "\(told)")
+            #expect(told.remedy?.hasSuffix(": bpftool net detach tcx_egress dev tun0") == true)
+        }
         #expect(
             judge([held, free]).remedy?.hasSuffix(": bpftool link detach id 7; bpftool net detach tcx_ingress dev tun0")
                 == true)
@@ -283,5 +302,33 @@ struct ProbeJudgementTests {
         #expect(judge([filter(.ingress, 1), ours]) == .error)
         #expect(judge([ours], [filter(.egress, 7)]) == .warning)
         #expect(judge(hooks: "ingress", [ours]) == .note)
+    }
+
+    @Test func `a filter that the kernel asks before the guard is told, and one after it is not`() {
+        func filter(_ priority: UInt16) -> Filter { Filter("", .egress, priority: priority, handle: 10) }
+        let ours = Attachment.filter(.guardEgress)
+        func judge(_ egress: Filter...) -> Finding { Probe.judge("eth0", egress: egress) }
+        #expect(judge().severity == .ok)
+        #expect(judge(ours, filter(1), filter(7)).severity == .ok)
+        #expect(judge(filter(7)).severity == .ok)
+        #expect(judge(filter(1), ours).severity == .warning)
+        #expect(judge(filter(1), ours).remedy == "tc filter del dev eth0 egress prio 1 handle 0xa bpf")
+        #expect(judge(filter(1)).remedy == "tc filter del dev eth0 egress prio 1")
+    }
+
+    @Test func `no uplink is told, and more than the guard knows`() {
+        func judge(_ uplinks: [String], bare: [String] = [], named: String? = nil) -> Finding {
+            var settings = NodeSettings()
+            settings.uplink = named
+            return Probe.judge(uplinks, bare: bare, settings, nil, isExpected: true)
+        }
+        #expect(judge([]).severity == .warning && judge([]).remedy?.contains("FORWARDER_UPLINK=eth0") == true)
+        #expect(judge([], named: "eth7").remedy == "see the finding uplink")
+        let four = ["eth0", "eth1", "eth2", "eth3"]
+        #expect(judge(four).severity == .ok)
+        let beyond = judge(four + ["eth4", "eth5"])
+        #expect(beyond.severity == .warning && beyond.evidence.contains("eth4, eth5"), "\(beyond)")
+        #expect(beyond.remedy?.hasSuffix("FORWARDER_UPLINK=eth0") == true)
+        #expect(judge(four, bare: ["eth1"]).remedy?.contains("forwarder guard") == true)
     }
 }

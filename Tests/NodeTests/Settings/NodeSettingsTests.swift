@@ -52,6 +52,10 @@ struct NodeSettingsTests {
             ("vpn_fwmark", ""), ("vpn_fwmark", "0"), ("vpn_fwmark", "0x0"), ("vpn_fwmark", "0x"),
             ("vpn_fwmark", "0x100000000"), ("vpn_fwmark", "4294967296"), ("vpn_fwmark", "-1"), ("vpn_fwmark", "ca6c"),
             ("vpn_fwmark", "0x-1"), ("vpn_fwmark", "0x+1"),
+            ("vpn_fwmark", "0x80000"), ("vpn_fwmark", "576204"), ("vpn_fwmark", "0x3008ffff"),
+            ("vpn_fwmark", "0x1000000"), ("vpn_fwmark", "0x200ca6c"), ("vpn_fwmark", "16777217"),
+            ("dns_direct", "100.100.100.100"), ("dns_vpn", "100.100.100.100"), ("dns_vpn", "fd7a:115c:a1e0::53"),
+            ("dns_direct", "FD7A:115C:A1E0:0::53"), ("dns_vpn", "127.0.0.1"), ("dns_vpn", ""),
             ("vpn_stale", ""), ("vpn_stale", "180"), ("vpn_stale", "s"), ("vpn_stale", "1s"), ("vpn_stale", "0m"),
             ("vpn_stale", "61m"), ("vpn_stale", "3601s"), ("vpn_stale", "1.5m"), ("vpn_stale", "1h"),
             ("vpn_stale", "-3m"), ("vpn_stale", "9223372036854775807m"),
@@ -82,6 +86,8 @@ struct NodeSettingsTests {
         for (key, text) in [
             ("flows", "1024"), ("flows", "1048576"), ("binding-ports", "1024-1024"), ("tailnet", "fifteen-octets-"),
             ("vpn-stale", "2s"), ("vpn-stale", "60m"), ("vpn-fwmark", "1"), ("vpn-fwmark", "0xffffffff"),
+            ("vpn-fwmark", "0x180000"), ("vpn-fwmark", "0x3000000"), ("vpn-fwmark", "0x10000"),
+            ("dns-vpn", "100.100.100.101"), ("dns-direct", "100.64.0.1"),
             ("vpn-endpoint", "10.0.0.1:65535"), ("local", ""), ("local", "0.0.0.0/1,8000::/1,10.1.2.3"),
         ] {
             #expect(throws: Never.self) { try NodeSettings(Spec(flags: [key: text])) }
