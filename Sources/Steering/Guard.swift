@@ -34,13 +34,28 @@ package struct GuardRules: Hashable, Sendable {
 
 /// What became of packets at the guard of one uplink since the programs were loaded.
 package struct GuardCount: Hashable, Sendable {
+    /// Its number in `bpf/steering.h`.
+    let verdict: UInt32
     /// As in `bpf/steering.h`: a class of what passes, or the reason of a refusal.
     package let name: String
     package let isRefusal: Bool
+    /// Its index is 0 where the count is of uplinks that are gone.
     package let uplink: Ways.Edge
-    package let tally: Tally
+    package fileprivate(set) var tally: Tally
     /// Of refusals that were only observed.
-    package let leaked: Tally
+    package fileprivate(set) var leaked: Tally
+
+    /// The same verdict of no uplink that is there, not yet counted.
+    fileprivate var zero: GuardCount {
+        GuardCount(
+            verdict: verdict, name: name, isRefusal: isRefusal, uplink: .init(index: 0, isEthernet: false),
+            tally: Tally(), leaked: Tally())
+    }
+
+    fileprivate static func += (sum: inout GuardCount, more: GuardCount) {
+        sum.tally += more.tally
+        sum.leaked += more.leaked
+    }
 
     package struct Tally: Hashable, Sendable, Codable {
         package var packets: UInt64
@@ -50,6 +65,11 @@ package struct GuardCount: Hashable, Sendable {
         package init(packets: UInt64 = 0, bytes: UInt64 = 0) {
             self.packets = packets
             self.bytes = bytes
+        }
+
+        package static func += (sum: inout Tally, more: Tally) {
+            sum.packets += more.packets
+            sum.bytes += more.bytes
         }
     }
 }
@@ -78,10 +98,9 @@ extension Steering {
         for index in 0..<Int(STEERING_VPN_MARKS) {
             unsafe marks[index] = index < rules.vpnMarks.count ? rules.vpnMarks[index] : 0
         }
+        assignPlaces(to: rules.uplinks)
         let uplinks = unsafe cbpf_uplinks(shared)!
-        for index in 0..<Self.uplinkLimit {
-            unsafe uplinks[index] = steering_edge(index < rules.uplinks.count ? rules.uplinks[index] : nil)
-        }
+        for (place, uplink) in guardPlaces.enumerated() { unsafe uplinks[place] = steering_edge(uplink) }
         var words: [Int: UInt64] = [:]
         for service in rules.services {
             let bit = Int(service.port) + (service.transport == .udp ? 0x10000 : 0)
@@ -95,27 +114,54 @@ extension Steering {
         unsafe shared.pointee.observes = rules.observes ? 1 : 0
     }
 
-    /// Of every verdict, on every uplink.
+    /// An uplink keeps its place, and with it its counts, as long as it is one; who takes the place of another begins anew.
+    private mutating func assignPlaces(to uplinks: [Ways.Edge]) {
+        for (place, former) in guardPlaces.enumerated() {
+            guard let former, !uplinks.contains(former) else { continue }
+            for count in (try? guardCounts(at: place, of: former, clearing: true)) ?? [] {
+                guardedFormerly[count.verdict, default: count.zero] += count
+            }
+            guardPlaces[place] = nil
+        }
+        for uplink in uplinks where !guardPlaces.contains(uplink) {
+            guard let free = guardPlaces.firstIndex(of: nil) else { return }
+            guardPlaces[free] = uplink
+        }
+    }
+
+    /// Of every verdict, on every uplink, and of those that are gone.
     package func guardCounts() throws(KernelError) -> [GuardCount] {
+        var counts = Array(guardedFormerly.values)
+        for (place, uplink) in guardPlaces.enumerated() {
+            guard let uplink else { continue }
+            counts += try guardCounts(at: place, of: uplink)
+        }
+        return counts
+    }
+
+    private func guardCounts(
+        at place: Int, of uplink: Ways.Edge, clearing: Bool = false
+    ) throws(KernelError) -> [GuardCount] {
         let map = unsafe bpf_map__fd(skeleton.pointee.maps.guard_tallies)
         let processors = try check("libbpf_num_possible_cpus", "guard", libbpf_num_possible_cpus())
         var perCPU = [steering_tally](repeating: steering_tally(), count: Int(processors))
         var counts: [GuardCount] = []
-        for (place, uplink) in guardRules.uplinks.prefix(Self.uplinkLimit).enumerated() {
-            for index in 0..<STEERING_GUARD_VERDICT_COUNT.rawValue {
-                var key = UInt32(place) * STEERING_GUARD_VERDICT_COUNT.rawValue + index
-                try check("BPF_MAP_LOOKUP_ELEM", "guard", unsafe bpf_map_lookup_elem(map, &key, &perCPU))
-                let verdict = steering_guard_verdict(index)
-                counts.append(
-                    GuardCount(
-                        name: unsafe String(cString: cbpf_guard_verdict_name(verdict)),
-                        isRefusal: cbpf_guard_verdict_is_refusal(verdict), uplink: uplink,
-                        tally: .init(
-                            packets: perCPU.reduce(0) { $0 &+ $1.packets }, bytes: perCPU.reduce(0) { $0 &+ $1.bytes }),
-                        leaked: .init(
-                            packets: perCPU.reduce(0) { $0 &+ $1.leaked_packets },
-                            bytes: perCPU.reduce(0) { $0 &+ $1.leaked_bytes })))
-            }
+        for index in 0..<STEERING_GUARD_VERDICT_COUNT.rawValue {
+            var key = UInt32(place) * STEERING_GUARD_VERDICT_COUNT.rawValue + index
+            try check("BPF_MAP_LOOKUP_ELEM", "guard", unsafe bpf_map_lookup_elem(map, &key, &perCPU))
+            let verdict = steering_guard_verdict(index)
+            counts.append(
+                GuardCount(
+                    verdict: index, name: unsafe String(cString: cbpf_guard_verdict_name(verdict)),
+                    isRefusal: cbpf_guard_verdict_is_refusal(verdict), uplink: uplink,
+                    tally: .init(
+                        packets: perCPU.reduce(0) { $0 &+ $1.packets }, bytes: perCPU.reduce(0) { $0 &+ $1.bytes }),
+                    leaked: .init(
+                        packets: perCPU.reduce(0) { $0 &+ $1.leaked_packets },
+                        bytes: perCPU.reduce(0) { $0 &+ $1.leaked_bytes })))
+            guard clearing else { continue }
+            perCPU = [steering_tally](repeating: steering_tally(), count: perCPU.count)
+            try check("BPF_MAP_UPDATE_ELEM", "guard", unsafe bpf_map_update_elem(map, &key, &perCPU, UInt64(BPF_ANY)))
         }
         return counts
     }

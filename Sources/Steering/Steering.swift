@@ -13,6 +13,10 @@ import Synchronization
     var kept: Set<IPPrefix> = []
     /// What `guardUplinks` has told the guard.
     var guardRules = GuardRules()
+    /// Which uplink the guard counts where.
+    var guardPlaces = [Ways.Edge?](repeating: nil, count: Steering.uplinkLimit)
+    /// What it has counted of uplinks that are gone, by verdict.
+    var guardedFormerly: [UInt32: GuardCount] = [:]
 
     /// Loads the programs, closed. Needs CAP_BPF and CAP_NET_ADMIN and nothing else.
     package init() throws(LoadRefusal) {

@@ -125,7 +125,9 @@ import Testing
         #expect(try doctor()["tailnet"]?.remedy?.hasPrefix("start tailscaled first") == true)
         let tailscaled = try TailscaledStandIn(on: lab.node, .advertising([]))
         let node = try lab.node.start([Binary.path.path, "run"], capabilities: [.netAdmin, .bpf])
-        try eventually { node.standardError.contains("waiting for tailscale0 (tailscaled runs without it") }
+        try eventually { node.standardError.contains("as in userspace mode; next: give tailscaled an interface") }
+        let status = try lab.node.run([Binary.path.path, "status"])
+        #expect(status.contains("waiting for tailscale0") && status.contains("as in userspace mode"), "\(status)")
         node.terminate()
         try expect("tailnet", .error, remedy: "TS_USERSPACE=false, or tailscaled --tun=tailscale0") {
             try lab.node.ip("link set ts7 name tailscale0\nlink set tailscale0 up")

@@ -171,6 +171,7 @@ struct Status: Decodable {
     }
 
     let state: String
+    let notes: [String]
     let dns: StatusReport.DNS?
     let edges: Edges
     let forwarded: Forwarded

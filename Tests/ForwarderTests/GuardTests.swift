@@ -138,6 +138,16 @@ import Testing
         }
     }
 
+    @Test("an interface with a port's name is taken for no node")
+    func nameTaken() throws {
+        try lab.node.ip("link add fwd-in type veth peer name other")
+        let child = try lab.node.start([Binary.path.path, "guard"])
+        #expect(child.wait(upTo: .seconds(10)) == .exited(69), "\(child.standardError)")
+        #expect(child.standardError.contains("if none runs: ip link delete fwd-in"), "\(child.standardError)")
+        try lab.node.ip("link del fwd-in")
+        #expect(try forwarder("guard").hasPrefix("guarded: eth0"))
+    }
+
     @Test("without an uplink guard says so, and the rules hold already")
     func noUplink() throws {
         try lab.node.ip("link del eth0")
@@ -156,6 +166,8 @@ import Testing
         let node = try run()
         #expect(try lab.client.ping(lab.internetAddress.v4, count: 2) == 2)
         #expect(try lab.client.ping(lab.internetAddress.v6, count: 2) == 2)
+        #expect(
+            try forwarder("guard").hasPrefix("guarded: eth0"), "for the first step of somebody who starts beside it")
         let before = refused(try report(node))
         #expect(try !arrives() && !arrives(isIPv6: true))
         let status = try report(node)

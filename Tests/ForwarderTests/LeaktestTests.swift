@@ -110,6 +110,8 @@ struct LeaktestReportTests {
         let ending = try Binary.run(["leaktest", "--json"] + extent)
         let answer = try #require(ending.object, "\(ending.err)")
         #expect(answer["positive_control_seen"] as? Bool == true)
+        let (probes, times) = (answer["probes"] as? Int ?? 0, answer["recovery_ms"] as? [String: Double] ?? [:])
+        print("leaktest: \(probes) probes, \(answer["leaked"] as? Int ?? -1) leaked, recovery in ms \(times)")
         let rows = try #require(answer["rows"] as? [[String: Any]])
         let leaks = rows.filter { $0["leaked"] as? Int != 0 }
         #expect(answer["leaked"] as? Int == 0 && ending.code == 0, "\(leaks)")

@@ -55,6 +55,39 @@ import Testing
         withExtendedLifetime(seen) {}
     }
 
+    @Test("when another uplink is named, SIGHUP moves the guard there")
+    func named() throws {
+        func guards(_ name: String) throws -> Bool {
+            try lab.node.run(["tc", "filter", "show", "dev", name, "egress"]).contains("guard_egress")
+        }
+        #expect(try guards("eth0") && guards("eth1"))
+        forwarder.stop()
+        let file = "/run/forwarder.yaml"
+        func write(_ text: String) throws { try lab.node.run(["sh", "-c", "cat > \(file)"], input: text) }
+        try write("uplink: eth0\n")
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--config", file])
+        try eventually { try node.status().edges.uplink?.name == "eth0" }
+        try write("uplink: eth1\n")
+        node.child.signal(SIGHUP)
+        try eventually { try node.status().edges.uplink?.name == "eth1" }
+        try eventually { try guards("eth1") && !guards("eth0") }
+        #expect(try lab.passes())
+    }
+
+    @Test("what is unusual and no obstacle is told by status, a sentence each, and by the log where it is a warning")
+    func notes() throws {
+        func isTold(_ sentence: String) throws -> Bool { try forwarder.ask(["status"]).contains(sentence) }
+        try eventually { try isTold("note       of several the smallest metric decides") }
+        try lab.node.ip("route del default metric 200\nroute del ::/0 metric 200")
+        try eventually { try forwarder.status().notes == [] }
+        try lab.node.run(["ip", "-6", "addr", "flush", "dev", "tun0", "scope", "global"])
+        try eventually { try isTold("note       tun0 has no IPv6 address") }
+        try lab.node.ip("link del eth0\nlink del eth1")
+        try eventually { try isTold("no uplink is known that a guard could stand on") }
+        try eventually { forwarder.child.standardError.contains("by any interface; next: name it") }
+        #expect(!forwarder.child.standardError.contains("has no IPv6 address"))
+    }
+
     @Test("an uplink that is lost and back is told soon, whatever took it away, and forwarding goes on")
     func lostAndBack() throws {
         let eth0 = "route add default via 198.18.1.1 metric 100\nroute add ::/0 via fd00:1::1 metric 100"

@@ -257,6 +257,34 @@ import Testing
         #expect(try strict.guardCounts().allSatisfy { $0.leaked.packets == 0 })
     }
 
+    @Test func `counts stay with their uplink, and in the sum when it is gone`() throws {
+        var steering = try Self.make { $0.observes = true }
+        var rules = GuardRules()
+        rules.observes = true
+        func uplinks(_ indexes: Int32...) {
+            rules.uplinks = indexes.map { .init(index: $0, isEthernet: true) }
+            steering.guardUplinks(by: rules)
+        }
+        func leaked(by index: Int32? = nil) throws -> UInt64 {
+            try steering.guardCounts().filter { index == nil || $0.uplink.index == index }
+                .reduce(0) { $0 + $1.leaked.packets }
+        }
+        // The test run's interface is the loopback, which has number 1.
+        let frame = Self.frame(.tcp, tcp(1, 443), to: Self.far4)
+        uplinks(1)
+        #expect(try judge(steering, frame) == "unmarked passes")
+        uplinks(7, 1)
+        #expect(try leaked(by: 1) == 1 && leaked(by: 7) == 0, "another comes before it")
+        #expect(try judge(steering, frame) == "unmarked passes")
+        uplinks(7)
+        #expect(try leaked() == 2, "gone")
+        uplinks(8, 7)
+        #expect(try leaked(by: 8) == 0 && leaked() == 2, "who takes its place has leaked nothing")
+        uplinks(1)
+        #expect(try judge(steering, frame) == "unmarked passes")
+        #expect(try leaked() == 3)
+    }
+
     // MARK: Cost
 
     /// The kernel repeats a program on one packet and says how long a run took: of the guard, and of one that does nothing,
@@ -267,15 +295,19 @@ import Testing
         let frame = Self.frame(.tcp, tcp(40_000, 443), to: destination)
         let idle = try idleProgram()
         var rounds: [(guarded: UInt32, idle: UInt32)] = []
-        for _ in 0..<25 {
-            let guarded = try testRun(
-                steering.loaded(.guardEgress).descriptor, frame, Meta(mark: mark), runs: 20_000)
-            rounds.append((guarded.nanoseconds, try testRun(idle.raw, frame, Meta(), runs: 20_000).nanoseconds))
-        }
-        let least = (guarded: rounds.map(\.guarded).min() ?? 0, idle: rounds.map(\.idle).min() ?? 0)
-        print("guard_egress, mark \(mark) to \(destination): \(least.guarded) ns a packet, idle \(least.idle)")
-        // Twice as much where other suites share the core.
-        #expect(Int(least.guarded) - Int(least.idle) <= (isSoak ? 80 : 160), "\(rounds)")
+        var cost: Int { Int(rounds.map(\.guarded).min() ?? 0) - Int(rounds.map(\.idle).min() ?? 0) }
+        // Twice as much where other suites share the core. A soak lasts until they have ended.
+        let (bar, end) = isSoak ? (80, ContinuousClock.now + .seconds(1_800)) : (160, .now)
+        repeat {
+            if !rounds.isEmpty { usleep(5_000_000) }
+            for _ in 0..<25 {
+                let guarded = try testRun(
+                    steering.loaded(.guardEgress).descriptor, frame, Meta(mark: mark), runs: 20_000)
+                rounds.append((guarded.nanoseconds, try testRun(idle.raw, frame, Meta(), runs: 20_000).nanoseconds))
+            }
+        } while cost > bar && .now < end
+        print("guard_egress, mark \(mark) to \(destination): \(cost) ns a packet more than no program")
+        #expect(cost <= bar, "\(rounds)")
     }
 }
 

@@ -1,4 +1,6 @@
+import LinuxNetwork
 import LinuxSystem
+import PacketParse
 import SplitDNS
 
 extension Probe {
@@ -32,7 +34,7 @@ extension Probe {
         if let refusal = NameService.obstacle(settings) { return .error(refusal) }
         let found = ResolvConf(((try? file.read()) ?? nil) ?? [])
         guard settings.vpn != nil || found.resolver != nil else {
-            return .error(
+            return .warning(
                 "\(NameService.nobody.because); other names than Tailscale's would fail",
                 remedy: NameService.nobody.remedy)
         }
@@ -49,12 +51,21 @@ extension Probe {
             .ok("Tailscale's names are asked of \(dns.direct) over the uplink, others of \(dns.vpn ?? "") over the VPN")
         case .notAsked(let because)?: .warning(because, remedy: NameService.remedy(settings))
         case .nobody?:
-            .error(
+            .warning(
                 "\(NameService.nobody.because); other names than Tailscale's fail", remedy: NameService.nobody.remedy)
         case .silent(.direct, let because)?:
             .warning(
                 because, remedy: "name a resolver that the uplink reaches, for example FORWARDER_DNS_DIRECT=9.9.9.9")
+        case .silent(.vpn, let because)? where isTailnets(dns.vpn):
+            .warning(
+                "\(because); Tailscale's firewall drops what comes from 100.64.0.0/10 by another interface than its own",
+                remedy: "name another resolver, for example FORWARDER_DNS_VPN=9.9.9.9")
         case .silent(.vpn, let because)?: .warning(because, remedy: NameService.nobody.remedy)
         }
+    }
+
+    private static func isTailnets(_ resolver: String?) -> Bool {
+        resolver.flatMap { IPAddress($0) }.map { address in IPPrefix.tailnets.contains { $0.contains(address) } }
+            ?? false
     }
 }

@@ -23,10 +23,7 @@ extension Probe {
             let others = try surroundings.netlink.links().filter { !$0.isLoopback }.map(\.name)
             let there = others.isEmpty ? "no interface is here" : "here are \(others.joined(separator: ", "))"
             if key == "tailnet", SubnetRouteWatch.answer(at: surroundings.settings.tailscaledSocket).routes != nil {
-                return .error(
-                    "tailscaled runs, and no interface is called \(name), as in userspace mode",
-                    remedy: "give tailscaled an interface: TS_USERSPACE=false, or tailscaled --tun=\(name); "
-                        + "or name the one that it has with --tailnet (\(there))")
+                return userspace(name, there)
             }
             return .error(
                 "no interface is called \(name)",
@@ -54,7 +51,19 @@ extension Probe {
             return .notAsked("there is no \(name)", remedy: "see the finding vpn")
         }
         if surroundings.edges.outside.v6 != nil { return .ok("\(name) has an IPv6 address") }
-        return .note(
+        return withoutIPv6(name)
+    }
+
+    /// - Parameter there: which interfaces are here.
+    static func userspace(_ name: String, _ there: String = "see ip link") -> Finding {
+        .error(
+            "tailscaled runs, and no interface is called \(name), as in userspace mode",
+            remedy: "give tailscaled an interface: TS_USERSPACE=false, or tailscaled --tun=\(name); "
+                + "or name the one that it has with --tailnet (\(there))")
+    }
+
+    static func withoutIPv6(_ name: String) -> Finding {
+        .note(
             "\(name) has no IPv6 address: what clients send by IPv6 is answered with unreachable, at once",
             remedy: "where the VPN has IPv6, add its address to the tunnel's configuration, "
                 + "or: ip address add ADDRESS/128 dev \(name)")

@@ -22,6 +22,12 @@ extension Probe {
             isExpected: surroundings.isClosingExpected)
     }
 
+    static func withoutUplink(_ settings: NodeSettings) -> Finding {
+        .warning(
+            "no uplink is known that a guard could stand on, so what bears no mark may leave by any interface",
+            remedy: settings.uplink == nil ? "name it, for example FORWARDER_UPLINK=eth0" : "see the finding uplink")
+    }
+
     /// - Parameters:
     ///   - bare: those of the uplinks that have no guard.
     ///   - told: what the node says that runs.
@@ -29,12 +35,7 @@ extension Probe {
     static func judge(
         _ uplinks: [String], bare: [String], _ settings: NodeSettings, _ told: StatusReport.Guard?, isExpected: Bool
     ) -> Finding {
-        guard !uplinks.isEmpty else {
-            return .warning(
-                "no uplink is known that a guard could stand on, so what bears no mark may leave by any interface",
-                remedy: settings.uplink == nil
-                    ? "name it, for example FORWARDER_UPLINK=eth0" : "see the finding uplink")
-        }
+        guard !uplinks.isEmpty else { return withoutUplink(settings) }
         let names = uplinks.joined(separator: ", ")
         if isExpected, !bare.isEmpty {
             return .warning(

@@ -18,11 +18,7 @@ extension Probe {
             for route in routes
             where route.destination.length == 0 && !route.isUnreachable && route.origin != Rule.forwarder {
                 guard let link = try surroundings.netlink.link(index: route.interfaceIndex) else { continue }
-                defaults.append(
-                    DefaultRoute(
-                        family: family, interface: link.name, metric: route.metric,
-                        isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared,
-                        table: route.table))
+                defaults.append(DefaultRoute(route, by: link))
             }
         }
         return judge(
@@ -114,6 +110,14 @@ struct DefaultRoute: CustomStringConvertible {
 
     var description: String {
         "default \(family == .v4 ? "IPv4" : "IPv6") route by \(interface)" + (metric > 0 ? " (metric \(metric))" : "")
+    }
+}
+
+extension DefaultRoute {
+    init(_ route: Route, by link: Link) {
+        self.init(
+            family: route.destination.address.family, interface: link.name, metric: route.metric,
+            isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared, table: route.table)
     }
 }
 

@@ -34,7 +34,7 @@ extension RunningNode {
             var routes: SubnetRouteWatch.Answer?
             /// How the control plane is known.
             var controlPlane: String?
-            var warning: String?
+            var warnings: Set<String> = []
         }
     }
 }

@@ -32,7 +32,7 @@ package struct DownReport: Report {
             let netlink = try Netlink()
             // What cannot be given back keeps nothing else.
             var failure: KernelError?
-            // Backwards: what fails closed goes last, of the rest the guard.
+            // Backwards: the rules, which close by themselves, go last.
             for link in try netlink.links() {
                 do throws(KernelError) { try giveBack(link, netlink) } catch { failure = failure ?? error }
             }

@@ -19,25 +19,24 @@ package struct GuardReport: Report {
     package init(closing settings: NodeSettings) throws(Refusal) {
         var host = try refusing(couldNot: "close the host") { () throws(KernelError) in try Host() }
         let lock = try Host.lock()
-        let port = try refusing(couldNot: "close the host") { () throws(KernelError) in
-            try host.netlink.link(named: Side.inside.portName)
-        }
-        guard port == nil else {
-            throw Refusal(
-                couldNot: "close the host",
-                because:
-                    "\(Side.inside.portName) is there: a node runs here, which has closed it, or somebody else took the name",
-                remedy: "\(nextCommand("status", controlSocket: settings.controlSocket)) tells of a node; "
-                    + "if none runs: ip link delete \(Side.inside.portName)", exitCode: .usage)
-        }
         let (routing, edges) = try refusing(couldNot: "close the host") { () throws(KernelError) in
             let routing = try Routing(host.netlink)
             return (routing, try Edges(settings, routing, host.netlink))
         }
+        let plan = Plan(closing: settings, beside: edges.uplinks)
+        let port = try refusing(couldNot: "close the host") { () throws(KernelError) in
+            try host.netlink.link(named: Side.inside.portName)
+        }
+        if port != nil {
+            try Self.expectClosed(edges.uplinks, routing, host, settings)
+            interfaces = edges.uplinks.links.map(\.name)
+            steps = plan.steps.map(\.description)
+            lock.release()
+            return
+        }
         if let refusal = edges.unfit(settings) ?? edges.uplinks.lockOut(settings) { throw refusal }
         var steering = try Session.load()
         for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
-        let plan = Plan(closing: settings, beside: edges.uplinks)
         var made: [Plan.Step] = []
         do throws(KernelError) {
             try steering.keepLocal(settings.keptLocal(edges))
@@ -58,5 +57,28 @@ package struct GuardReport: Report {
         interfaces = edges.uplinks.links.map(\.name)
         steps = plan.steps.map(\.description)
         lock.release()
+    }
+
+    /// Beside a node there is nothing to do: it has closed the host, and goes on doing so.
+    ///
+    /// - Throws: that somebody else has the name of a node's port.
+    private static func expectClosed(
+        _ uplinks: Uplinks, _ routing: Routing, _ host: borrowing Host, _ settings: NodeSettings
+    ) throws(Refusal) {
+        let isClosed = try refusing(couldNot: "close the host") { () throws(KernelError) in
+            for link in uplinks.links {
+                guard try host.netlink.filters(on: link, .egress).contains(Attachment.filter(.guardEgress)) else {
+                    return false
+                }
+            }
+            return !routing.ours.rules.isEmpty
+        }
+        guard !isClosed else { return }
+        throw Refusal(
+            couldNot: "close the host",
+            because:
+                "\(Side.inside.portName) is there: a node that has not closed it yet, or somebody else took the name",
+            remedy: "\(nextCommand("status", controlSocket: settings.controlSocket)) tells of a node; "
+                + "if none runs: ip link delete \(Side.inside.portName)", exitCode: .unavailable)
     }
 }

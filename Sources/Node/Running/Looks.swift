@@ -32,8 +32,10 @@ extension RunningNode {
             if ended > 0 { log.notice("the exit address changed: its flows ended", metadata: ["flows": "\(ended)"]) }
             course.retry = nil
             tell(session.controlPlane, &course.told)
-            // Where a rule of ours was gone it is back by now, behind those of the same preference.
-            tell(Probe.judge(routing.rules, settings, isExpected: false), &course.told)
+            let isUserspace = routes.routes != nil && routes.failure == nil
+            let found = try notes(edges, routing, settings, isUserspace: isUserspace, host)
+            noted.withLock { $0 = found.map(\.evidence) }
+            tell(found, &course.told)
         } catch {
             session.close()
             guard session.hasPorts(host) else { throw Refusal(portTaken: error) }
@@ -47,12 +49,7 @@ extension RunningNode {
         course.namesRetry = names?.follow(edges, tailscaledSocket: settings.tailscaledSocket, log)
         if let unfit { throw unfit }
         if course.told.missing != missing, missing.isEmpty { course.startEnds = now + .seconds(1) }
-        let isUserspace = routes.routes != nil && routes.failure == nil
-        let waitedFor = missing.map { name in
-            name == settings.tailnet && isUserspace
-                ? "\(name) (tailscaled runs without it, as in userspace mode)" : name
-        }
-        tell(waitedFor, session, settings, &course.told)
+        tell(missing, session, settings, &course.told)
         if let ended = course.startEnds, now >= ended {
             ResidentMemory.forgetStart()
             course.startEnds = nil

@@ -22,12 +22,13 @@ extension RunningNode {
             ])
     }
 
-    /// The node goes on: nothing that it forwards meets a rule.
-    func tell(_ finding: Finding, _ told: inout Course.Told) {
-        let warning = finding.severity < .warning ? nil : finding.evidence
-        defer { told.warning = warning }
-        guard let warning, warning != told.warning else { return }
-        log.warning("\(warning); next: \(finding.remedy ?? "forwarder doctor")")
+    /// The node goes on with each of them.
+    func tell(_ findings: [Finding], _ told: inout Course.Told) {
+        let warnings = findings.filter { $0.severity >= .warning }
+        for finding in warnings where !told.warnings.contains(finding.evidence) {
+            log.warning("\(finding.evidence); next: \(finding.remedy ?? "forwarder doctor")")
+        }
+        told.warnings = Set(warnings.map(\.evidence))
     }
 
     func tell(_ answer: SubnetRouteWatch.Answer, _ told: inout Course.Told) {

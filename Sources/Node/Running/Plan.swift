@@ -40,7 +40,8 @@ struct Plan: Sendable {
         let isApart = !uplinks.links.contains { $0.name == settings.vpn }
         let unasked = isApart ? Rule.closingUnasked(settings) : []
         steps =
-            guarded + (closed + open + unasked).map(Step.rule) + uplinks.mirror.map(Step.route)
+            guarded + (closed + open + unasked).map(Step.rule)
+            + uplinks.mirror(vpnTable: settings.tunnel.table).map(Step.route)
             + uplinks.rules.map(Step.rule)
     }
 

@@ -17,6 +17,7 @@ extension StatusReport {
             startedAt: Date(), pid: ProcessInfo.processInfo.processIdentifier)
         dns = node.nameReport
         vpn = node.tunnelReport
+        notes = node.noted.withLock { $0 }
         switch state {
         case .starting:
             throw Refusal(
@@ -98,13 +99,6 @@ extension StatusReport {
             }
         }
         self.guard = all
-    }
-}
-
-extension GuardCount.Tally {
-    fileprivate static func += (sum: inout Self, more: Self) {
-        sum.packets += more.packets
-        sum.bytes += more.bytes
     }
 }
 

@@ -31,6 +31,8 @@ package final class RunningNode: Sendable {
     private let stopRequest: EventDescriptor
     private let nameService = Mutex<NameService?>(nil)
     let tunnel = TunnelWatch()
+    /// What the last look found that a person should know.
+    let noted = Mutex<[String]>([])
 
     var nameReport: StatusReport.DNS? { nameService.withLock { $0 }?.report }
 
@@ -181,15 +183,28 @@ package final class RunningNode: Sendable {
         if new.dns != old.dns { log.notice("how names are split changes with the next start") }
         let edges = Set([new.tailnet, new.vpn])
         if edges != [old.tailnet, old.vpn] { course.told.missing = nil }
-        session.leave(edges: [old.tailnet, old.vpn].filter { !edges.contains($0) })
+        // Of uplinks, too, the guard is taken where another was named: it would refuse all by an interface that it does not know.
+        let uplinks = new.uplink.map { named in session.edges.uplinks.links.map(\.name).filter { $0 != named } } ?? []
+        session.leave(edges: ([old.tailnet, old.vpn] + uplinks).filter { !edges.contains($0) })
         guard (new.io, new.flows, new.bindingPorts) != (old.io, old.flows, old.bindingPorts) else { return session }
         log.notice("these settings take a new packet loop: all flows end, and the counts begin again")
-        try finish(session)
         course.told.missing = nil
+        let lock = try Host.lock()
+        let renewed = try renew(session, chosen, by: new, or: old, &host)
+        lock.release()
+        return renewed
+    }
+
+    /// - Parameter old: the settings that are taken again where the new ones cannot be met.
+    private func renew(
+        _ session: Session, _ chosen: (edges: Edges, routing: Routing), by new: NodeSettings, or old: NodeSettings,
+        _ host: inout Host
+    ) throws(Refusal) -> Session {
+        try finish(session)
         do throws(Refusal) {
-            let new = try Session(new, chosen.edges, chosen.routing, &host)
-            new.leave(edges: session.edgesToLeave)
-            return new
+            let renewed = try Session(new, chosen.edges, chosen.routing, &host)
+            renewed.leave(edges: session.edgesToLeave)
+            return renewed
         } catch {
             log.error("the new settings cannot be met here, the old ones are taken again: \(error)")
             current.withLock { $0 = old }

@@ -240,9 +240,10 @@ final class Session: Sendable {
     /// Ends; a session that has never forwarded leaves the host as it was.
     func takeBack(_ host: borrowing Host) {
         try? end()
-        let lock = try? Host.lock()
+        // Rather closed than taken back beside somebody else who closes.
+        guard let lock = try? Host.lock() else { return }
         Plan.takeBack(standing.withLock { $0.hasForwarded ? [] : $0.made }, host)
-        lock?.release()
+        lock.release()
     }
 
     // MARK: Counts

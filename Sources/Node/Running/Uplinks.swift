@@ -71,12 +71,11 @@ struct Uplinks: Sendable {
 extension Uplinks {
     /// The table of the control plane's own: the uplinks' routes, and nothing else.
     static let table: UInt32 = 51
-    /// Gluetun's, and wg-quick's, by which everything else leaves.
-    static let vpnTable: UInt32 = 51_820
-
     /// The routes again in the table of their own, and at the end of it and of the VPN's a refusal: where all better routes
     /// are gone, nothing falls through to the main table.
-    var mirror: [Route] {
+    ///
+    /// - Parameter vpnTable: Gluetun's or wg-quick's, by which everything else leaves: it has the number of the tunnel's mark.
+    func mirror(vpnTable: UInt32) -> [Route] {
         var mirrored: [Route] = []
         for route in routes {
             var copy = route
@@ -89,7 +88,7 @@ extension Uplinks {
             let isTaken = mirrored.contains { $0.destination == copy.destination && $0.metric == copy.metric }
             if !isTaken { mirrored.append(copy) }
         }
-        let refusals = [Self.table, Self.vpnTable].flatMap { table in
+        let refusals = [Self.table, vpnTable].flatMap { table in
             AddressFamily.allCases.map { Route(refusing: $0, table: table, origin: Rule.forwarder) }
         }
         return mirrored + refusals

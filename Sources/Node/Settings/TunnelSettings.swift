@@ -10,6 +10,10 @@ package struct TunnelSettings: Sendable, Equatable {
     package var stale = Seconds(180)
 
     package static let usualMark: UInt32 = 51_820
+
+    /// By which everything else is routed into the tunnel: Gluetun and wg-quick give it the mark's number. Below 256 it would
+    /// be the kernel's own, or Tailscale's.
+    var table: UInt32 { mark.flatMap { $0 > 255 ? $0 : nil } ?? Self.usualMark }
 }
 
 /// A time that a person writes: whole seconds.

@@ -36,7 +36,7 @@ extension Condition {
                 "vpn_stale", .init(vpnIsUp: false), cured: "vpn_answers_again",
                 provoke: { node throws(LabFailure) in
                     try node.lab.silenceServer()
-                    usleep(2_500_000)
+                    try node.awaitStale()
                 }, cure: { node throws(LabFailure) in try node.lab.unsilenceServer() }),
             Condition(
                 "vpn_down", .init(vpnIsUp: false), cured: "vpn_up_again",

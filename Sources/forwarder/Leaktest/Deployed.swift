@@ -51,6 +51,15 @@ final class Deployed {
         forwarder = nil
     }
 
+    /// Until the node says that nothing comes back out of the VPN.
+    func awaitStale() throws(LabFailure) {
+        for _ in 0..<100 {
+            if try forwarder?.ask(["status"]).contains("stale for") == true { return }
+            usleep(100_000)
+        }
+        throw LabFailure(couldNot: "see the VPN stale", because: forwarder?.child.standardError ?? "none runs")
+    }
+
     func reload() throws(LabFailure) {
         let told = forwarder?.child.standardError.count ?? 0
         forwarder?.child.signal(SIGHUP)

@@ -43,6 +43,18 @@ struct LeaktestReport: Answer {
         _ rows: [Row], positiveControlSeen: Bool, recoveries: [Double], notRecovered: Int = 0,
         watchedSeconds: Int? = nil
     ) {
+        let sums = Self.sums(rows)
+        self.rows = sums
+        probes = sums.reduce(0) { $0 + ($1.isProbed ? $1.probes : 0) }
+        leaked = sums.reduce(0) { $0 + $1.leaked }
+        self.positiveControlSeen = positiveControlSeen
+        recoveryMs = recoveries.isEmpty ? nil : Recovery(recoveries)
+        self.notRecovered = notRecovered
+        self.watchedSeconds = watchedSeconds
+    }
+
+    /// Rows of the same state and flow added up.
+    static func sums(_ rows: [Row]) -> [Row] {
         var sums: [Row] = []
         var places: [[String]: Int] = [:]
         for row in rows {
@@ -56,16 +68,11 @@ struct LeaktestReport: Answer {
                 sums.append(row)
             }
         }
-        self.rows = sums
-        probes = sums.reduce(0) { $0 + ($1.isProbed ? $1.probes : 0) }
-        leaked = sums.reduce(0) { $0 + $1.leaked }
-        self.positiveControlSeen = positiveControlSeen
-        recoveryMs = recoveries.isEmpty ? nil : Recovery(recoveries)
-        self.notRecovered = notRecovered
-        self.watchedSeconds = watchedSeconds
+        return sums
     }
 
-    var ok: Bool { leaked == 0 && positiveControlSeen }
+    /// A node that does not come back is no answer to a leak.
+    var ok: Bool { leaked == 0 && positiveControlSeen && notRecovered == 0 }
 
     var text: String {
         if let watchedSeconds { return watchedText(watchedSeconds) }

@@ -81,7 +81,11 @@ extension Condition {
 private func leaktest(
     _ conditions: [Condition], repetitions: Int, settings: [String], until isOver: @escaping () -> Bool
 ) throws(LabFailure) -> LeaktestReport {
-    var done: [Provocation] = []
+    // Of each lab its results, and not the lab: a hundred would not let each other breathe.
+    var rows: [LeaktestReport.Row] = []
+    var recoveries: [Double] = []
+    var notRecovered = 0
+    var controlSeen = true
     for number in 1...repetitions {
         if repetitions > 1 { Output.say("repetition \(number) of \(repetitions)") }
         var left = conditions[...]
@@ -94,10 +98,12 @@ private func leaktest(
                 if repetitions == 1 { Output.say(provocation.told(condition)) }
                 if provocation.notRecovered > 0 { break }
             }
-            done.append(provocation)
+            rows = LeaktestReport.sums(rows + provocation.rows)
+            recoveries += provocation.recoveries
+            notRecovered += provocation.notRecovered
+            controlSeen = controlSeen && provocation.controlSeen
         } while !left.isEmpty
     }
     return LeaktestReport(
-        done.flatMap(\.rows), positiveControlSeen: done.allSatisfy(\.controlSeen),
-        recoveries: done.flatMap(\.recoveries), notRecovered: done.reduce(0) { $0 + $1.notRecovered })
+        rows, positiveControlSeen: controlSeen, recoveries: recoveries, notRecovered: notRecovered)
 }

@@ -75,15 +75,16 @@ extension StatusReport: Answer {
                 ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
                 ["control", control],
                 ["guard", `guard`?.sentence ?? "none"],
-            ] + (dns.map { [["names", $0.sentence]] } ?? []) + [
-                ["flows", "\(flows.live) of \(flows.capacity) live"],
-                [
-                    "",
-                    "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
-                        + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
-                ],
-                ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
-            ])
+            ] + notes.enumerated().map { [$0 == 0 ? "note" : "", $1] } + (dns.map { [["names", $0.sentence]] } ?? [])
+                + [
+                    ["flows", "\(flows.live) of \(flows.capacity) live"],
+                    [
+                        "",
+                        "\(flows.opened) opened, \(flows.expired) expired, \(flows.evicted) evicted"
+                            + (flows.flushed > 0 ? ", \(flows.flushed) flushed" : ""),
+                    ],
+                    ["bindings", "\(bindings.inUse) of \(bindings.capacity) in use"],
+                ])
         var ways = [("egress", forwarded.egress), ("ingress", forwarded.ingress)]
         if forwarded.hairpin.packets > 0 { ways.append(("hairpin", forwarded.hairpin)) }
         let traffic = textTable(

@@ -23,7 +23,7 @@ struct ReportTests {
                 + #""guard":{"classes":{"control":{"bytes":1500,"packets":2}},"interfaces":["eth0"],"#
                 + #""leaked":{"bytes":0,"packets":0},"mode":"on","#
                 + #""refused":{"client_dns":{"bytes":60,"packets":1}}},"io":"poll","#
-                + #""io_reason":"io_uring_setup: Operation not permitted","local":["192.168.7.0/24"],"pid":42,"#
+                + #""io_reason":"io_uring_setup: Operation not permitted","local":["192.168.7.0/24"],"notes":[],"pid":42,"#
                 + #""ports":{"inside":{"name":"fwd-in","offloads":"all"},"#
                 + #""outside":{"name":"fwd-out","offloads":"no_uso"}},"schema":"forwarder.status/1","#
                 + #""started_at":"2025-11-21T00:00:00Z","state":"forwarding","version":"\#(version)"}"#)

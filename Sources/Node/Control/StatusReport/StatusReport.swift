@@ -21,6 +21,8 @@ package struct StatusReport: Report, Equatable {
     /// Networks that are left to the host: by the setting `local`, and those that tailscaled advertises.
     package var local: [String] = []
     package var controlPlaneMarking = ControlPlaneMarking.tailscaled
+    /// What a person should know though the node goes on, each a sentence, as `forwarder doctor` says it with what to do.
+    package var notes: [String] = []
     /// None before the uplinks were looked at.
     package var `guard`: Guard?
     /// By interface, what left by it in which class: all of an uplink's, and by the VPN what clients sent.

@@ -1,0 +1,29 @@
+import LinuxNetwork
+import LinuxSystem
+
+// What a look finds that a person should know though the node goes on, as doctor would say it.
+
+extension RunningNode {
+    /// - Parameters:
+    ///   - routing: of the same look as the edges.
+    ///   - isUserspace: whether tailscaled runs, and might do so without an interface.
+    func notes(
+        _ edges: Edges, _ routing: Routing, _ settings: NodeSettings, isUserspace: Bool, _ host: borrowing Host
+    ) throws(KernelError) -> [Finding] {
+        // Where a rule of ours was gone it is back by now, behind those of the same preference.
+        var findings = [Probe.judge(routing.rules, settings, isExpected: false)]
+        if edges.tailnet == nil, isUserspace { findings.append(Probe.userspace(settings.tailnet)) }
+        if edges.vpn != nil, edges.outside.v4 != nil, edges.outside.v6 == nil {
+            findings.append(Probe.withoutIPv6(settings.vpn))
+        }
+        if edges.uplinks.links.isEmpty { findings.append(Probe.withoutUplink(settings)) }
+        var defaults: [DefaultRoute] = []
+        for route in routing.first where route.destination.length == 0 {
+            guard let link = try host.netlink.link(index: route.interfaceIndex) else { continue }
+            defaults.append(DefaultRoute(route, by: link))
+        }
+        findings.append(
+            Probe.judge(defaults, named: settings.uplink, tailnet: settings.tailnet, vpn: settings.vpn))
+        return findings.filter { $0.severity > .ok }
+    }
+}
