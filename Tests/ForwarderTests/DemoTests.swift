@@ -62,6 +62,7 @@ extension Trait where Self == ConditionTrait {
         #expect(!Self.report(separation: Self.separation(leaked: nil)).ok)
         #expect(!Self.report(separation: Self.separation(controlSeen: "198.51.100.1")).ok)
         #expect(!Self.report(separation: Self.separation(isWhole: false)).ok)
+        #expect(!Self.report(separation: Self.separation(isInterrupted: false)).ok)
         let bad = Self.report(seen: "").text
         #expect(bad.contains("exit address seen      none  2001:db8:51::1"))
         #expect(bad.contains("does NOT work"))
@@ -142,10 +143,11 @@ extension Trait where Self == ConditionTrait {
     }
 
     private static func separation(
-        leaked: Int? = 0, controlSeen: String = "192.0.2.2", isWhole: Bool = true
+        leaked: Int? = 0, controlSeen: String = "192.0.2.2", isInterrupted: Bool = true, isWhole: Bool = true
     ) -> Separation {
         Separation(
-            controlExpected: "192.0.2.2", controlSeen: controlSeen, leaked: leaked, outage: 1.1, isWhole: isWhole)
+            controlExpected: "192.0.2.2", controlSeen: controlSeen, leaked: leaked, outage: 1.1,
+            isInterrupted: isInterrupted, isWhole: isWhole)
     }
 
     private static func carried(isWhole: Bool = true) -> Carried {

@@ -8,7 +8,7 @@ extension Setting {
             "vpn", \.vpn, meaning: "edge by which it leaves", example: "tun0", parse: edgeName),
         Setting(
             "uplink", \.uplink, meaning: "edge that carries both tunnels, and on which the guard stands",
-            example: "eth0", byDefault: "interface of the default route", parse: edgeName),
+            example: "eth0", byDefault: "each by which a default route leads", parse: edgeName),
         Setting(
             "vpn_endpoint", \.tunnel.endpoint, meaning: "where the VPN's own packets go, over the uplink",
             example: "198.51.100.1:51820", byDefault: "read from the interface where possible", parse: vpnEndpoint),

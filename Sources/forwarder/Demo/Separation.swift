@@ -14,16 +14,18 @@ struct Separation {
     let leaked: Int?
     /// How long there was no VPN.
     let outage: Double
+    /// It fell into the download, and not behind it.
+    let isInterrupted: Bool
     /// The download ended well.
     let isWhole: Bool
 
     var sentence: String {
         let told = leaked.map { "\($0) packets" } ?? "more packets than could be counted"
-        return "no VPN for \(decimalText(outage, places: 1)) s: \(told) leaked, "
-            + "and the download \(isWhole ? "went on to its end" : "did NOT end well")"
+        let end = !isInterrupted ? "was over BEFORE that" : isWhole ? "went on to its end" : "did NOT end well"
+        return "no VPN for \(decimalText(outage, places: 1)) s: \(told) leaked, and the download \(end)"
     }
 
-    var isRight: Bool { controlSeen == controlExpected && leaked == 0 && isWhole }
+    var isRight: Bool { controlSeen == controlExpected && leaked == 0 && isInterrupted && isWhole }
 }
 
 extension Separation {
@@ -41,6 +43,7 @@ extension Separation {
 
         let loss = try Loss(of: lab)
         let download = try Transfer(.download, bytes: bytes, client: lab.client, server: lab.internet, at: server)
+        isInterrupted = loss.hasBegun
         outage = try loss.end()
         isWhole = download.isIntact && download.bytes == bytes
         forwarder.stop()
@@ -68,11 +71,15 @@ extension Separation {
 private final class Loss: Sendable {
     private let outage = Mutex(Result<Double, LabFailure>.success(0))
     private let isOver = Mutex(false)
+    private let begun = Mutex(false)
+
+    var hasBegun: Bool { begun.withLock { $0 } }
 
     init(of lab: WireGuardLab) throws(LabFailure) {
         do throws(KernelError) {
             _ = try Thread(named: "loss") { [self] in
                 usleep(300_000)
+                begun.withLock { $0 = true }
                 let lost = ContinuousClock.now
                 lab.cutVPNTunnel()
                 usleep(1_000_000)

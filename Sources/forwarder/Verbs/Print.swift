@@ -67,8 +67,9 @@ struct SettingsReport: Answer {
 
             A running node reads file, variables and flags again at SIGHUP. What cannot be meant, or cannot be met on this
             host, is refused, told in the log, and the old settings stay. Other edges (the former are given back), `local`,
-            `uplink`, `tailscaled_socket`, the `vpn_` settings and `log` are taken while packets flow; `io`, `flows` and `binding_ports` take a new packet
-            loop, with which all flows end and the counts of `status` begin again; `control_socket` takes a new start.
+            `uplink`, `guard`, `allow`, `tailscaled_socket`, the `vpn_` settings and `log` are taken while packets flow; `io`,
+            `flows` and `binding_ports` take a new packet loop, with which all flows end and the counts of `status` begin again;
+            `control_socket` and the `dns` settings take a new start.
 
             This page is what `forwarder print settings` prints.
 
