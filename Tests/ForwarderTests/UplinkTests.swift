@@ -80,6 +80,13 @@ import Testing
         try eventually { try isTold("note       of several the smallest metric decides") }
         try lab.node.ip("route del default metric 200\nroute del ::/0 metric 200")
         try eventually { try forwarder.status().notes == [] }
+        let passing = "bpf bytecode '1,6 0 0 4294967295' flowid 1:1"
+        try lab.node.run(["sh", "-c", "tc filter add dev eth0 egress protocol all prio 1 handle 7 \(passing)"])
+        try lab.node.ip("link set eth0 mtu 1400")
+        try eventually { try isTold("before the guard, which may let pass what that refuses") }
+        try lab.node.run(["sh", "-c", "tc filter del dev eth0 egress prio 1 handle 7 bpf"])
+        try lab.node.ip("link set eth0 mtu 1500")
+        try eventually { try forwarder.status().notes == [] }
         try lab.node.run(["ip", "-6", "addr", "flush", "dev", "tun0", "scope", "global"])
         try eventually { try isTold("note       tun0 has no IPv6 address") }
         try lab.node.ip("link del eth0\nlink del eth1")

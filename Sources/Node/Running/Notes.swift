@@ -17,6 +17,12 @@ extension RunningNode {
             findings.append(Probe.withoutIPv6(settings.vpn))
         }
         if edges.uplinks.links.isEmpty { findings.append(Probe.withoutUplink(settings)) }
+        for uplink in edges.uplinks.links {
+            // What they let pass the guard never counts: attestation must say so.
+            let filters = Probe.judge(uplink.name, egress: try host.netlink.filters(on: uplink, .egress))
+            let early = try EarlyPrograms(at: uplink, meeting: .tunnels).judgement
+            findings += [filters, early].filter { $0.severity >= .warning }
+        }
         var defaults: [DefaultRoute] = []
         for route in routing.first where route.destination.length == 0 {
             guard let link = try host.netlink.link(index: route.interfaceIndex) else { continue }
