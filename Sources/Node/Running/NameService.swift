@@ -155,7 +155,12 @@ final class NameService: Sendable {
     // MARK: Giving back
 
     /// After a start that failed: the file is as it was, also where a node before us had it.
-    func takeBack() { if state.withLock({ $0.lastWritten != nil && !$0.wasTakenOver }) { _ = try? Self.giveBack() } }
+    func takeBack(_ log: Logger) {
+        guard state.withLock({ $0.lastWritten != nil && !$0.wasTakenOver }) else { return }
+        do throws(KernelError) { _ = try Self.giveBack() } catch {
+            log.warning("\(Self.file.path) still asks us, and nobody answers: \(error); next: forwarder down")
+        }
+    }
 
     /// Gives the file back, whichever node has taken it over.
     ///

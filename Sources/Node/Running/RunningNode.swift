@@ -124,7 +124,7 @@ package final class RunningNode: Sendable {
             }
         } catch {
             state.withLock { $0 = .stopping }
-            if !session.hasForwarded { names?.takeBack() }
+            if !session.hasForwarded { names?.takeBack(log) }
             session.takeBack(host)
             throw error
         }

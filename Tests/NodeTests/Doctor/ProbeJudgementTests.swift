@@ -2,6 +2,7 @@ import DataPlane
 import FoundationEssentials
 import LinuxNetwork
 import LinuxSystem
+import SplitDNS
 import Steering
 import SystemPackage
 import Testing
@@ -330,5 +331,24 @@ struct ProbeJudgementTests {
         #expect(beyond.severity == .warning && beyond.evidence.contains("eth4, eth5"), "\(beyond)")
         #expect(beyond.remedy?.hasSuffix("FORWARDER_UPLINK=eth0") == true)
         #expect(judge(four, bare: ["eth1"]).remedy?.contains("forwarder guard") == true)
+    }
+
+    @Test func `a resolver in Tailscale's own range that is silent is told why, and another to name`() {
+        var counts = Counts()
+        counts.vpn.timedOut = 3
+        func judge(_ resolver: String) -> Finding {
+            let dns = StatusReport.DNS(
+                listen: "127.0.0.51:53", direct: "9.9.9.9", vpn: resolver, isTakenOver: true, because: nil,
+                counts: counts)
+            return Probe.judge(dns, DNSSettings())
+        }
+        for resolver in ["10.64.0.1", "100.128.0.1", "100.64.0.23", "fd7a:115c:a1e0::9"] {
+            let finding = judge(resolver)
+            #expect(finding.severity == .warning && finding.evidence.contains("answered none"), "\(finding)")
+            let isTailnets = resolver.hasPrefix("100.64.") || resolver.hasPrefix("fd7a:")
+            #expect(finding.evidence.contains("Tailscale's firewall drops") == isTailnets, "\(finding)")
+        }
+        counts.vpn.answered = 1
+        #expect(judge("100.64.0.23").severity == .ok)
     }
 }
