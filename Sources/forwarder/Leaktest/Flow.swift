@@ -118,10 +118,12 @@ extension Flow {
                     identification: UInt16(truncatingIfNeeded: nonce.number)
                 ).fragments(of: 1000)
             },
-            spoofed("client as the node's home") { $0.home },
+            spoofed(asHome) { $0.home },
             spoofed("client as the exit address", .impostor) { $0.exit },
             spoofed("client as a stranger") { _ in DualStack(v4: "203.0.113.99", v6: "2001:db8:113::99") },
         ]
+
+    static let asHome = "client as the node's home"
 
     private static func sourcePort(_ nonce: Nonce) -> UInt16 { 20_000 + UInt16(nonce.number % 20_000) }
 
