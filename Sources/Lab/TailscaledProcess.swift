@@ -40,7 +40,11 @@ package final class TailscaledProcess: Sendable {
         /// Writes its own address as the resolver's, in place.
         case rewriteResolvConf
 
-        package enum `Protocol`: String, Sendable { case tcp, udp }
+        package enum `Protocol`: String, Sendable {
+            case tcp, udp
+            /// An echo request, from a raw socket; it has no port.
+            case icmp
+        }
         package enum Manner: String, Sendable {
             case connected
             /// UDP alone.
@@ -201,6 +205,22 @@ extension TailscaledProcess {
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
                 if rest[4:]:
                     kept.pop().close()
+            elif word == "icmp":
+                six = ":" in rest[0]
+                protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+                one = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, protocol)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(rest[2]))
+                def echo(text):
+                    def request(checksum):
+                        return struct.pack("!BBHHH", 128 if six else 8, 0, checksum, 1, 1) + text + bytes(len(text) % 2)
+                    words = struct.unpack(f"!{len(request(0)) // 2}H", request(0))
+                    total = sum(words)
+                    total = (total & 0xffff) + (total >> 16)
+                    total = (total & 0xffff) + (total >> 16)
+                    # Of IPv6 the kernel makes it.
+                    one.sendto(request(0 if six else total ^ 0xffff), (rest[0], 0))
+                say(rest[4:], echo)
+                one.close()
             elif word == "udp":
                 to = (rest[0], int(rest[1]))
                 late = rest[3] == "late"

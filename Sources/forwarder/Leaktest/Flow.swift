@@ -56,7 +56,8 @@ extension Flow {
     private static let tailscale = [
         marked("control, TCP 80", .tcp, 80), marked("control, TCP 443", .tcp, 443),
         marked("DERP, TCP 8443", .tcp, 8443), marked("logs, TCP 443", .tcp, 443),
-        peer("STUN, UDP 3478", 3478), peer("peers, UDP 41641", 41641), peer("peers, UDP 1024", 1024),
+        marked("netcheck, ICMP", .icmp, 0), peer("STUN, UDP 3478", 3478), peer("peers, UDP 41641", 41641),
+        peer("peers, UDP 1024", 1024),
         toGateway("NAT-PMP, UDP 5351", 5351), toGateway("SSDP, UDP 1900", 1900),
         Flow("updates, TCP 443 unmarked", .unmarkedControl) { volley, nonce, family in
             let to = family.of(nonce.address)
@@ -164,6 +165,10 @@ extension Flow {
         Flow("clients' lookups, TCP 53 marked", .markedNames) { volley, nonce, family in
             let to = family.of(nonce.address)
             volley.byTailscaled.append(.probe(.tcp, to, port: 53, mark: bypass, saying: nonce.text))
+        },
+        Flow("clients' lookups, TLS 853 marked", .markedNames) { volley, nonce, family in
+            let to = family.of(nonce.address)
+            volley.byTailscaled.append(.probe(.tcp, to, port: 853, mark: bypass, saying: nonce.text))
         },
         Flow("clients' lookups, HTTPS marked", .markedNames, to: \.httpsResolver) { volley, nonce, family in
             volley.byTailscaled.append(
