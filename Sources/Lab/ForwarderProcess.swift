@@ -76,6 +76,22 @@ package final class ForwarderProcess: Sendable {
         return (user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
     }
 
+    /// Stops it where it is, until SIGCONT. One thread takes the signal and stops the others: on a busy machine some go on
+    /// for a moment, so this waits until none does.
+    package func freeze() throws(LabFailure) {
+        child.signal(SIGSTOP)
+        let tasks = "/proc/\(child.processIdentifier)/task"
+        for _ in 0..<500 {
+            let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+            let states = threads.map { thread in
+                (try? contents(of: "\(tasks)/\(thread)/stat"))?.split(separator: ")").last?.split(separator: " ").first
+            }
+            if !states.isEmpty, states.allSatisfy({ $0 == "T" }) { return }
+            usleep(10_000)
+        }
+        throw LabFailure(couldNot: "freeze forwarder on \(node.name)", because: "not all of its threads have stopped")
+    }
+
     /// Ends it with SIGTERM. What it attached stays, closed, until the verb `down`.
     @discardableResult
     package func stop() -> ChildProcess.Ending? { child.terminate() }

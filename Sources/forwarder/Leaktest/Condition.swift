@@ -60,7 +60,7 @@ extension Condition {
                 cure: { node throws(LabFailure) in try node.lab.redigTailnet() }),
             Condition(
                 "frozen", .init(node: .frozen), cured: "thawed",
-                provoke: { node throws(LabFailure) in node.forwarder?.child.signal(SIGSTOP) },
+                provoke: { node throws(LabFailure) in try node.forwarder?.freeze() },
                 cure: { node throws(LabFailure) in node.forwarder?.child.signal(SIGCONT) }),
             Condition("reloaded", provoke: { node throws(LabFailure) in try node.reload() }),
             Condition(
