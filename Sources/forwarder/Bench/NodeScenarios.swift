@@ -81,7 +81,8 @@ extension Scenario {
     ) { lab, variant, seconds throws(LabFailure) in
         let forwarder = try ForwarderProcess(on: lab, ["--io", variant.rawValue])
         try lab.client.sendDatagrams(to: lab.internetAddress.v4, ports: 1...2000)
-        usleep(500_000)
+        // What the start leaves to do is done a second after it.
+        usleep(2_500_000)
         let before = try forwarder.processorSeconds()
         sleep(UInt32(seconds))
         let used = try forwarder.processorSeconds() - before
