@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import Glibc
 internal import LinuxSystem
+internal import Synchronization
 internal import SystemPackage
 
 /// tailscaled as the kernel sees it: a process of that name, in a cgroup of its own, that opens sockets and marks them as
@@ -62,12 +63,14 @@ package final class TailscaledProcess: Sendable {
     private let child: ChildProcess
     private let orders: Socket
 
-    /// - Parameter port: by which it meets its peers.
-    package init(on host: LabHost, port: UInt16 = 41641) throws(LabFailure) {
+    /// - Parameters:
+    ///   - port: by which it meets its peers.
+    ///   - cgroup: that of one which has ended, to be made anew; nil makes one that never was.
+    package init(on host: LabHost, port: UInt16 = 41641, cgroup wanted: String? = nil) throws(LabFailure) {
         self.host = host
         let goal = "start \(Self.name) on \(host.name)"
         cgroup = try toward(goal) { () throws(KernelError) in
-            try host.namespace.run { () throws(KernelError) in try makeCgroup() }
+            try host.namespace.run { () throws(KernelError) in try makeCgroup(wanted) }
         }
         do {
             try host.run(["ln", "-sf", "/usr/bin/python3", "/run/\(Self.name)"])
@@ -264,23 +267,21 @@ extension TailscaledProcess {
 // MARK: The cgroup
 
 private let hierarchy = "/sys/fs/cgroup"
-private let prefix = "forwarder-lab-"
+private let prefix = "forwarder-tailscaled-"
+/// Made by this process so far.
+private let count = Atomic(0)
 
 /// Makes one of this process's, and removes those of processes that are dead: a killed one leaves its own behind, empty.
 /// To be called inside the host, whose `/sys` shows no cgroups by itself.
-private func makeCgroup() throws(KernelError) -> String {
+private func makeCgroup(_ wanted: String?) throws(KernelError) -> String {
     if !exists("\(hierarchy)/cgroup.procs") { try mount("cgroup2", at: hierarchy) }
     for name in (try? FileManager.default.contentsOfDirectory(atPath: hierarchy)) ?? [] where name.hasPrefix(prefix) {
         let owner = name.dropFirst(prefix.count).prefix { $0.isNumber }
         if !exists("/proc/\(owner)") { _ = unsafe rmdir("\(hierarchy)/\(name)") }
     }
-    var number = 0
-    while true {
-        let path = "\(hierarchy)/\(prefix)\(getpid())-\(number)"
-        if unsafe mkdir(path, 0o755) == 0 { return path }
-        guard errno == EEXIST else { throw KernelError("mkdir", Errno(rawValue: errno), path) }
-        number += 1
-    }
+    let path = wanted ?? "\(hierarchy)/\(prefix)\(getpid())-\(count.wrappingAdd(1, ordering: .relaxed).oldValue)"
+    guard unsafe mkdir(path, 0o755) == 0 else { throw KernelError("mkdir", Errno(rawValue: errno), path) }
+    return path
 }
 
 /// What was in it may take a moment to be gone.

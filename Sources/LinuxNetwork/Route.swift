@@ -157,12 +157,6 @@ extension Netlink {
             .filter { $0.header(rtmsg.self).map(isWanted) == true }.flatMap(Route.all)
     }
 
-    /// The default route of the main table with the smallest metric; of several next hops the first.
-    package func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
-        try routes(family) { $0.rtm_dst_len == 0 }.filter { $0.table == Route.main && !$0.isUnreachable }
-            .min { $0.metric < $1.metric }
-    }
-
     /// The interface by which the host itself would send to an address now; nil where it would not.
     package func way(to address: IPAddress) throws(KernelError) -> Int32? {
         var header = rtmsg()

@@ -30,8 +30,17 @@ package struct TextFile: Sendable {
         throw KernelError("read", .fileTooLarge, path)
     }
 
-    /// In one write from the beginning, then cut to length: a reader meanwhile finds no empty file.
+    /// In one write from the beginning, then cut to length: a reader meanwhile finds no empty file. Where the disk is too full for
+    /// all of it, what was there is put back.
     package func write(_ octets: [UInt8]) throws(KernelError) {
+        let former = try read() ?? []
+        do throws(KernelError) { try overwrite(with: octets) } catch {
+            if error.errno == .noSpace { try? overwrite(with: former) }
+            throw error
+        }
+    }
+
+    private func overwrite(with octets: [UInt8]) throws(KernelError) {
         let number = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o644)
         guard number >= 0 else { throw KernelError("open", Errno(rawValue: errno), path) }
         let file = OwnedDescriptor(number)

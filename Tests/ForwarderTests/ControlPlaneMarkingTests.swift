@@ -43,11 +43,7 @@ import Testing
         return steps.first { $0.step.hasPrefix("eBPF programs at cgroup \(tailscaled.cgroup),") }?.holds
     }
 
-    private func finding(_ forwarder: ForwarderProcess) throws -> DoctorReport.Finding? {
-        // It exits with 1 where something else of the host is no good.
-        let told = try lab.node.run(["sh", "-c", "\(Binary.path.path) doctor --json || [ $? = 1 ]"])
-        return try DoctorReport(json: Data(told.utf8))["cgroup"]
-    }
+    private func finding() throws -> DoctorReport.Finding? { try lab.node.doctor(capabilities: nil)["cgroup"] }
 
     @Test("what tailscaled connects is marked while a node runs, and says so; after kill -9 it bears its own mark")
     func lifetime() throws {
@@ -59,7 +55,7 @@ import Testing
         #expect(try marks(of: tailscaled) == [0x0108_0000])
         #expect(try marking(forwarder) == "ebpf")
         #expect(try plan(tailscaled) == true)
-        let found = try finding(forwarder)
+        let found = try finding()
         #expect(found?.severity == .ok && found?.evidence.contains(tailscaled.cgroup) == true, "\(found as Any)")
         #expect(forwarder.child.standardError.contains("control plane is marked at its cgroup"))
 
@@ -73,11 +69,10 @@ import Testing
         var tailscaled: TailscaledProcess? = try TailscaledProcess(on: lab.node)
         let forwarder = try start()
         #expect(try marking(forwarder) == "ebpf")
-        let old = tailscaled?.cgroup
+        let cgroup = try #require(tailscaled?.cgroup)
         tailscaled = nil
         #expect(try marking(forwarder) == "tailscaled", "without a look")
-        let new = try TailscaledProcess(on: lab.node)
-        #expect(new.cgroup == old)
+        let new = try TailscaledProcess(on: lab.node, cgroup: cgroup)
         try lab.node.ip("link del tailscale0")
         try lab.makeTailnetEdge()
         try eventually { try marking(forwarder) == "ebpf" }
@@ -100,7 +95,7 @@ import Testing
         let forwarder = try start()
         #expect(try marking(forwarder) == "tailscaled")
         #expect(try marks(of: tailscaled) == [0x80000])
-        let found = try finding(forwarder)
+        let found = try finding()
         #expect(found?.severity == .note)
         #expect(found?.evidence.contains("also holds process") == true, "\(found as Any)")
         #expect(found?.remedy == "give tailscaled a container or a service of its own")
@@ -119,7 +114,7 @@ import Testing
         try lab.node.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"])
         let forwarder = try start()
         #expect(try marking(forwarder) == "tailscaled")
-        #expect(try finding(forwarder)?.evidence.contains("no process tailscaled of this network") == true)
+        #expect(try finding()?.evidence.contains("no process tailscaled of this network") == true)
         withExtendedLifetime(other) {}
     }
 

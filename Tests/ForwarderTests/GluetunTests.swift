@@ -162,11 +162,7 @@ import Testing
 
     @Test("doctor tells of a firewall that refuses the control plane, and its remedy ends that")
     func doctor() throws {
-        func firewall() throws -> DoctorReport.Finding? {
-            let child = try lab.node.start([Binary.path.path, "doctor", "--json"], capabilities: [.netAdmin, .bpf])
-            #expect(child.wait(upTo: .seconds(20)) != nil)
-            return try DoctorReport(json: Data(child.standardOutput.utf8)).findings.first { $0.id == "firewall" }
-        }
+        func firewall() throws -> DoctorReport.Finding? { try lab.node.doctor()["firewall"] }
         #expect(try firewall()?.severity == .ok, "the control: no firewall")
         let (gluetun, _) = try lab.layForeignRules()
         let ill = try #require(try firewall())

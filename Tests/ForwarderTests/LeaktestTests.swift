@@ -141,7 +141,7 @@ struct LeaktestReportTests {
             export PATH=$PATH:/usr/sbin:/sbin
             $forwarder leaktest --json & test=$!
             sleep 3; kill -INT $test; wait $test; code=$?
-            ls -d /sys/fs/cgroup/forwarder-lab-$test-* 2>/dev/null; exit $code
+            ls -d /sys/fs/cgroup/forwarder-*-$test-* 2>/dev/null; exit $code
             """)
         #expect(ending.code == 69)
         #expect(ending.object != nil && ending.out.contains("interrupted"), "\(ending.out)")

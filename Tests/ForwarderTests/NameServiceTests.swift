@@ -192,11 +192,22 @@ import Testing
         #expect(node.child.standardError.contains("/etc/resolv.conf does not ask us: open"))
         let dns = try #require(try node.status().dns)
         #expect(!dns.isTakenOver && dns.because?.contains("Read-only file system") == true, "\(dns)")
-        let json = try lab.node.run([Binary.path.path, "doctor", "--json"])
-        let finding = try #require(DoctorReport(json: Data(json.utf8))["dns"])
+        let finding = try finding()
         #expect(finding.severity == .warning && finding.remedy?.contains("nameserver 127.0.0.51") == true, "\(finding)")
         #expect(try dig("www.example.org", "@127.0.0.51") == byVPN)
         #expect(try resolvConf == original)
+    }
+
+    @Test("a disk that is full leaves resolv.conf as it was, which is told")
+    func fullDisk() throws {
+        try lab.node.run(["sh", "-c", "mkdir /run/full && mount -t tmpfs -o size=4k tmpfs /run/full"])
+        let theirs = "nameserver 10.64.0.1\n" + String(repeating: "# of theirs\n", count: 330)
+        try write(theirs, to: "/run/full/resolv.conf")
+        try lab.node.run(["mount", "--bind", "/run/full/resolv.conf", "/etc/resolv.conf"])
+        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--dns-direct", "198.18.1.1"])
+        #expect(try resolvConf == theirs)
+        let dns = try #require(try node.status().dns)
+        #expect(!dns.isTakenOver && dns.because?.contains("No space left") == true, "\(dns)")
     }
 
     @Test("a resolv.conf that cannot be written and asks us already is as good")
@@ -264,10 +275,7 @@ import Testing
         #expect(!direct.standardError.contains("example.org") && !vpn.standardError.contains("tailscale.com"))
     }
 
-    private func finding() throws -> DoctorReport.Finding {
-        let json = try lab.node.run(["sh", "-c", "\(Binary.path.path) doctor --json || true"])
-        return try #require(DoctorReport(json: Data(json.utf8))["dns"])
-    }
+    private func finding() throws -> DoctorReport.Finding { try #require(try lab.node.doctor()["dns"]) }
 
     // MARK: Refusals
 

@@ -89,8 +89,7 @@ import Testing
     @Test("doctor tells why tailscaled's word cannot be had")
     func doctor() throws {
         func finding() throws -> DoctorReport.Finding {
-            let json = try lab.node.run([Binary.path.path, "doctor", "--json"])
-            return try #require(DoctorReport(json: Data(json.utf8))["subnet_routes"])
+            try #require(try lab.node.doctor()["subnet_routes"])
         }
         func expectNote(_ reason: String) throws {
             let note = try finding()

@@ -30,11 +30,7 @@ import Testing
         #expect(try lab.passes(), comment)
     }
 
-    private func doctor() throws -> DoctorReport.Finding? {
-        let child = try lab.node.start([Binary.path.path, "doctor", "--json"])
-        #expect(child.wait(upTo: .seconds(20)) != nil)
-        return try DoctorReport(json: Data(child.standardOutput.utf8)).findings.first { $0.id == "uplink" }
-    }
+    private func doctor() throws -> DoctorReport.Finding? { try lab.node.doctor()["uplink"] }
 
     @Test("of several default routes status tells which is taken, doctor that they are several, and all goes on")
     func several() throws {

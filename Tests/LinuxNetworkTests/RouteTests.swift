@@ -173,3 +173,11 @@ struct RouteTests {
         }
     }
 }
+
+extension Netlink {
+    /// The default route of the main table with the smallest metric; of several next hops the first.
+    fileprivate func defaultRoute(_ family: AddressFamily) throws(KernelError) -> Route? {
+        try routes(family).filter { $0.destination.length == 0 && $0.table == Route.main && !$0.isUnreachable }
+            .min { $0.metric < $1.metric }
+    }
+}

@@ -8,15 +8,11 @@ extension Probe {
     ) { surroundings throws(KernelError) in
         let uplinks = surroundings.edges.uplinks
         if let refusal = uplinks.lockOut(surroundings.settings) { return .error(refusal) }
-        var bare: [String] = []
-        for link in uplinks.links {
-            if try surroundings.netlink.hooks(of: link) == "ingress" {
-                return .error(
-                    Refusal(closing: KernelError("RTM_NEWQDISC", .fileExists, link.name), couldNot: "close the host"))
-            }
-            let stands = try surroundings.netlink.filters(on: link, .egress).contains(Attachment.filter(.guardEgress))
-            if !stands { bare.append(link.name) }
+        for link in uplinks.links where try surroundings.netlink.hooks(of: link) == "ingress" {
+            return .error(
+                Refusal(closing: KernelError("RTM_NEWQDISC", .fileExists, link.name), couldNot: "close the host"))
         }
+        let bare = try uplinks.unguarded(surroundings.netlink).map(\.name)
         return judge(
             uplinks.links.map(\.name), bare: bare, surroundings.settings, surroundings.status?.guard,
             isExpected: surroundings.isClosingExpected)

@@ -15,11 +15,7 @@ extension Probe {
         for family in AddressFamily.allCases {
             // A kernel without IPv6 answers for IPv6 with what it has.
             let routes = try surroundings.netlink.routes(family).filter { $0.destination.address.family == family }
-            for route in routes
-            where route.destination.length == 0 && !route.isUnreachable && route.origin != Rule.forwarder {
-                guard let link = try surroundings.netlink.link(index: route.interfaceIndex) else { continue }
-                defaults.append(DefaultRoute(route, by: link))
-            }
+            defaults += try DefaultRoute.all(in: routes, surroundings.netlink)
         }
         return judge(
             defaults.filter { $0.table == Route.main }, elsewhere: defaults.filter { $0.table != Route.main },
@@ -114,10 +110,18 @@ struct DefaultRoute: CustomStringConvertible {
 }
 
 extension DefaultRoute {
-    init(_ route: Route, by link: Link) {
-        self.init(
-            family: route.destination.address.family, interface: link.name, metric: route.metric,
-            isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared, table: route.table)
+    /// Those among routes that lead everywhere, ours apart.
+    static func all(in routes: [Route], _ netlink: borrowing Netlink) throws(KernelError) -> [DefaultRoute] {
+        var found: [DefaultRoute] = []
+        for route in routes
+        where route.destination.length == 0 && !route.isUnreachable && route.origin != Rule.forwarder {
+            guard let link = try netlink.link(index: route.interfaceIndex) else { continue }
+            found.append(
+                DefaultRoute(
+                    family: route.destination.address.family, interface: link.name, metric: route.metric,
+                    isComplete: route.gateway != nil || !link.isEthernet, isShared: route.isShared, table: route.table))
+        }
+        return found
     }
 }
 

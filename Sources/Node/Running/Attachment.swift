@@ -17,6 +17,11 @@ enum Attachment {
 
     static func isOurs(_ filter: Filter) -> Bool { filter.name.hasPrefix(prefix) }
 
+    /// Whether the guard stands on it, whichever node's.
+    static func guards(_ link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> Bool {
+        try netlink.filters(on: link, .egress).contains(filter(.guardEgress))
+    }
+
     static func all(on link: Link, _ netlink: borrowing Netlink) throws(KernelError) -> [Filter] {
         var found: [Filter] = []
         for direction in Filter.Direction.allCases {

@@ -66,12 +66,7 @@ package struct GuardReport: Report {
         _ uplinks: Uplinks, _ routing: Routing, _ host: borrowing Host, _ settings: NodeSettings
     ) throws(Refusal) {
         let isClosed = try refusing(couldNot: "close the host") { () throws(KernelError) in
-            for link in uplinks.links {
-                guard try host.netlink.filters(on: link, .egress).contains(Attachment.filter(.guardEgress)) else {
-                    return false
-                }
-            }
-            return !routing.ours.rules.isEmpty
+            try uplinks.unguarded(host.netlink).isEmpty && !routing.ours.rules.isEmpty
         }
         guard !isClosed else { return }
         throw Refusal(

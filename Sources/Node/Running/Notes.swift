@@ -23,11 +23,7 @@ extension RunningNode {
             let early = try EarlyPrograms(at: uplink, meeting: .tunnels).judgement
             findings += [filters, early].filter { $0.severity >= .warning }
         }
-        var defaults: [DefaultRoute] = []
-        for route in routing.first where route.destination.length == 0 {
-            guard let link = try host.netlink.link(index: route.interfaceIndex) else { continue }
-            defaults.append(DefaultRoute(route, by: link))
-        }
+        let defaults = try DefaultRoute.all(in: routing.first, host.netlink)
         findings.append(
             Probe.judge(defaults, named: settings.uplink, tailnet: settings.tailnet, vpn: settings.vpn))
         return findings.filter { $0.severity > .ok }

@@ -47,7 +47,7 @@ struct Uplinks: Sendable {
             } else if formerly.contains(link.name) || waysOut.contains(link.index) {
                 isUplink = true
             } else {
-                isUplink = try netlink.filters(on: link, .egress).contains(Attachment.filter(.guardEgress))
+                isUplink = try Attachment.guards(link, netlink)
             }
             if isUplink { chosen.append(link) }
         }
@@ -69,6 +69,13 @@ struct Uplinks: Sendable {
 }
 
 extension Uplinks {
+    /// Those on which no guard stands.
+    func unguarded(_ netlink: borrowing Netlink) throws(KernelError) -> [Link] {
+        var bare: [Link] = []
+        for link in links where try !Attachment.guards(link, netlink) { bare.append(link) }
+        return bare
+    }
+
     /// The table of the control plane's own: the uplinks' routes, and nothing else.
     static let table: UInt32 = 51
     /// The routes again in the table of their own, and at the end of it and of the VPN's a refusal: where all better routes
