@@ -33,9 +33,11 @@ extension RunningNode {
             course.retry = nil
             tell(session.controlPlane, &course.told)
             let isUserspace = routes.routes != nil && routes.failure == nil
-            let found = try notes(edges, routing, settings, isUserspace: isUserspace, host)
-            noted.withLock { $0 = found.map(\.evidence) }
-            tell(found, &course.told)
+            // Told and nothing else: what the kernel refuses to say of it closes nothing, and is asked again.
+            if let found = try? notes(edges, routing, settings, isUserspace: isUserspace, host) {
+                noted.withLock { $0 = found.map(\.evidence) }
+                tell(found, &course.told)
+            }
         } catch {
             session.close()
             guard session.hasPorts(host) else { throw Refusal(portTaken: error) }
