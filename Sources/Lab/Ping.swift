@@ -5,9 +5,9 @@ extension LabHost {
     ///
     /// - Parameters:
     ///   - size: octets behind the ICMP header; above the MTU the request travels in fragments.
-    ///   - seconds: how long to go on asking until so many answers have come. A tunnel whose first handshake is lost takes five.
+    ///   - seconds: how long to go on asking until so many answers have come.
     package func ping(
-        _ address: String, count: Int = 3, size: Int = 56, upTo seconds: Int = 20
+        _ address: String, count: Int = 3, size: Int = 56, upTo seconds: Int = 5
     ) throws(LabFailure) -> Int {
         let child = try start([
             "ping", "-n", "-c", "\(count)", "-i", "0.1", "-w", "\(seconds)", "-s", "\(size)", address,

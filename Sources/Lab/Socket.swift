@@ -13,7 +13,7 @@ final class Socket: Sendable {
         fileprivate var type: CInt { CInt((self == .stream ? SOCK_STREAM : SOCK_DGRAM).rawValue) }
     }
 
-    private static let patience: CInt = 20_000
+    private static let patience: CInt = 10_000
 
     let descriptor: OwnedDescriptor
 

@@ -30,12 +30,12 @@ package struct TextFile: Sendable {
         throw KernelError("read", .fileTooLarge, path)
     }
 
-    /// In one write from the beginning, then cut to length: a reader meanwhile finds no empty file. Where the disk is too full for
-    /// all of it, what was there is put back.
+    /// In one write from the beginning, then cut to length: a reader meanwhile finds no empty file. Where not all of it can be
+    /// written, on a full disk for example, what was there is put back.
     package func write(_ octets: [UInt8]) throws(KernelError) {
         let former = try read() ?? []
         do throws(KernelError) { try overwrite(with: octets) } catch {
-            if error.errno == .noSpace { try? overwrite(with: former) }
+            try? overwrite(with: former)
             throw error
         }
     }
