@@ -42,8 +42,8 @@ let package = Package(
         .target(
             name: "Node",
             dependencies: [
-                "SplitDNS", "LocalAPI", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse", logging,
-                system, yams,
+                "SplitDNS", "LocalAPI", "Cap", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse",
+                logging, system, yams,
             ],
             swiftSettings: strict),
 
@@ -57,6 +57,9 @@ let package = Package(
         .target(
             name: "LocalAPI", dependencies: ["LinuxNetwork", "LinuxSystem", "PacketParse", system] + nio,
             swiftSettings: strict),
+
+        // The monthly cap: ledger, periods, stages. Time is given to it.
+        .target(name: "Cap", dependencies: ["LinuxSystem", system], swiftSettings: strict),
 
         // The eBPF programs: load, attach, maps.
         .target(
@@ -106,6 +109,12 @@ let package = Package(
                 "CLinux", system,
             ],
             swiftSettings: strict),
+        .executableTarget(
+            name: "LedgerWriter", dependencies: ["Cap", "LinuxSystem", "TestSupport"], path: "Tests/LedgerWriter",
+            swiftSettings: strict),
+        .testTarget(
+            name: "CapTests", dependencies: ["Cap", "LedgerWriter", "LinuxSystem", "TestSupport", system],
+            swiftSettings: strict),
         .testTarget(
             name: "SplitDNSTests",
             dependencies: ["SplitDNS", "LinuxNetwork", "LinuxSystem", "PacketParse", "TestSupport", "CLinux"] + nio,
@@ -115,7 +124,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ForwarderTests",
-            dependencies: ["forwarder", "Node", "Lab", "LinuxSystem", "TestSupport", logging, yams],
+            dependencies: ["forwarder", "Node", "Cap", "Lab", "LinuxSystem", "TestSupport", logging, yams],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]

@@ -3,20 +3,6 @@
 
 #include "ip.h"
 
-/* The two halves of an address, as its octets lie. */
-struct halves {
-    __be64 high;
-    __be64 low;
-};
-
-static __always_inline struct halves halves(const struct steering_address *address)
-{
-    struct halves halves;
-
-    __builtin_memcpy(&halves, address, sizeof(halves));
-    return halves;
-}
-
 /*
  * Where tailscaled asks for names. An exit node's clients have it ask for theirs: whatever goes there may be a client's, so
  * it belongs to the VPN.

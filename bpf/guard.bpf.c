@@ -2,7 +2,7 @@
 #include <linux/icmpv6.h>
 
 #include "client_dns.h"
-#include "datagram.h"
+#include "guard.h"
 #include "marks.h"
 
 /*
@@ -18,17 +18,6 @@ struct {
     __type(key, __u32);
     __type(value, struct steering_tally);
 } guard_tallies SEC(".maps");
-
-/* Zero where a packet has none. */
-struct ports {
-    __be16 source;
-    __be16 destination;
-};
-
-static __always_inline bool has_ports(const struct datagram *datagram)
-{
-    return datagram->protocol == IPPROTO_TCP || datagram->protocol == IPPROTO_UDP;
-}
 
 /*
  * The host's routing is asked for no client's packet, so what it forwards is somebody's of the house, or a leak. It may
@@ -54,11 +43,6 @@ static __always_inline bool bears_vpn_mark(__u32 mark)
     return false;
 }
 
-/*
- * The port is zero for later fragments, which have none.
- *
- * A global function, which the verifier walks once, in words, because before kernel 5.12 it takes no pointers.
- */
 __noinline bool is_vpn_endpoint(__be64 high, __be64 low, __u32 port)
 {
 #pragma unroll
@@ -87,18 +71,15 @@ static __always_inline bool is_of_link(const struct steering_address *address)
     return first >> 22 == 0xfe80 >> 6 || first >> 16 == 0xff02;
 }
 
-/* What a link needs to be one: neighbours, routers, listeners (RFC 4861, 3810, 2710), addresses. */
+/* What a link needs to be one: neighbours, routers, listeners, addresses. */
 static __always_inline bool is_housekeeping(
     struct __sk_buff *skb, const struct datagram *datagram, const struct ports *ports)
 {
-    __u8 type;
-
     switch (datagram->protocol) {
     case IPPROTO_IGMP:
         return is_mapped(&datagram->destination);
     case IPPROTO_ICMPV6:
-        return !is_fragment(datagram) && !bpf_skb_load_bytes(skb, datagram->transport, &type, sizeof(type))
-            && ((type >= 130 && type <= 136) || type == 143);
+        return is_neighbourly(skb, datagram);
     case IPPROTO_UDP:
         /* Such a port may be anybody's. What is renewed elsewhere is asked of all in the end (RFC 2131 section 4.4.5,
            RFC 8415 section 18.2.5). */
@@ -112,7 +93,7 @@ static __always_inline bool is_housekeeping(
     }
 }
 
-/* In words for another reason, too: without CAP_PERFMON the verifier refuses an index that is a constant on one of two
+/* A function for another reason, too: without CAP_PERFMON the verifier refuses an index that is a constant on one of two
    paths. */
 __noinline bool is_service(__u32 bit)
 {

@@ -37,3 +37,17 @@ static __always_inline bool same_address(const struct steering_address *a, const
     return a->words[3] == b->words[3] && a->words[2] == b->words[2] && a->words[1] == b->words[1]
         && a->words[0] == b->words[0];
 }
+
+/* The two halves of an address, as its octets lie. */
+struct halves {
+    __be64 high;
+    __be64 low;
+};
+
+static __always_inline struct halves halves(const struct steering_address *address)
+{
+    struct halves halves;
+
+    __builtin_memcpy(&halves, address, sizeof(halves));
+    return halves;
+}

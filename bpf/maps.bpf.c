@@ -9,3 +9,4 @@ __u64 live_queries[STEERING_QUERIES];
 
 struct kept_local kept_local SEC(".maps");
 struct verdicts verdicts SEC(".maps");
+struct meters meters SEC(".maps");

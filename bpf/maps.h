@@ -44,6 +44,14 @@ struct verdicts {
 };
 extern struct verdicts verdicts SEC(".maps");
 
+struct meters {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, STEERING_METER_COUNT);
+    __type(key, __u32);
+    __type(value, struct steering_count);
+};
+extern struct meters meters SEC(".maps");
+
 /* Counts the verdict and answers with the action, so that no return goes uncounted. */
 static __always_inline int conclude(enum steering_verdict verdict, int action)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
-#include "maps.h"
+#include "meter.h"
 
 /*
  * Ingress of our own ports: what userspace wrote leaves by the port's edge or not at all. No packet is ever passed on,
@@ -34,6 +34,8 @@ int inside_port_ingress(struct __sk_buff *skb)
 SEC("tc")
 int outside_port_ingress(struct __sk_buff *skb)
 {
+    if (ways.outside_port && ways.vpn.index)
+        count(meter_tunnel_egress, wire_length(skb, 0, 0));
     return leave(
         skb, ways.outside_port, &ways.vpn, verdict_outside_to_edge, verdict_outside_closed, verdict_outside_no_headroom);
 }

@@ -126,3 +126,26 @@ struct steering_tally {
     __u64 leaked_packets;
     __u64 leaked_bytes;
 };
+
+/* Where bytes are counted that the guard does not see leave: what an uplink brings, in classes, then the clients' own
+   inside the tunnel, either way. Never cleared: a bill is made of differences. */
+#define STEERING_METERS(meter)   \
+    meter(uplink_control)        \
+    meter(uplink_encapsulation)  \
+    meter(uplink_management)     \
+    meter(uplink_client)         \
+    meter(tunnel_egress)         \
+    meter(tunnel_ingress)
+
+enum steering_meter {
+#define STEERING_ENUMERATOR(name) meter_##name,
+    STEERING_METERS(STEERING_ENUMERATOR)
+#undef STEERING_ENUMERATOR
+    STEERING_METER_COUNT
+};
+
+/* Of an uplink with the link layer's header, inside the tunnel without; a super-packet as its segments. */
+struct steering_count {
+    __u64 packets;
+    __u64 bytes;
+};

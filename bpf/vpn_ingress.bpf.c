@@ -3,6 +3,7 @@
 #include <linux/icmpv6.h>
 
 #include "datagram.h"
+#include "meter.h"
 
 /*
  * Ingress of the vpn edge: a packet is ours only if it answers a live binding; anything else belongs to the host. The
@@ -184,17 +185,43 @@ static __always_inline bool is_ours(struct __sk_buff *skb, const struct datagram
     return true;
 }
 
+/* What the VPN brings on its way into the tailnet, or would bring. Answers zero; global, as `count_arrival` is, so that the
+   verifier walks it once. */
+__noinline __u32 count_answer(struct __sk_buff *skb)
+{
+    __u32 offset = network_offset(&ways.vpn);
+
+    count(meter_tunnel_ingress, wire_length(skb, offset, offset));
+    if (uplink_of(skb))
+        count(meter_uplink_client, wire_length(skb, offset, 0));
+    return 0;
+}
+
+/* Where uplink and vpn are one, what is the host's is billed, too. */
+__noinline __u32 count_host(struct __sk_buff *skb)
+{
+    return uplink_of(skb) ? count_arrival(skb) : 0;
+}
+
+static __always_inline int leave_to_host(struct __sk_buff *skb, enum steering_verdict verdict)
+{
+    count_host(skb);
+    return conclude(verdict, TC_ACT_OK);
+}
+
 /*
  * Whose a fragment is that overtook its first one nobody can say yet. The host gets it, and so do we: its stack and
- * userspace both hold it for the first one, which comes to one of them only, and the other's copy is never claimed.
+ * userspace both hold it for the first one, which comes to one of them only, and the other's copy is never claimed. It is
+ * billed as a client's.
  */
 static __always_inline int share(struct __sk_buff *skb)
 {
     __u32 port = ways.outside_port;
 
     if (!port)
-        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+        return leave_to_host(skb, verdict_vpn_to_host);
     bpf_clone_redirect(skb, port, 0);
+    count_answer(skb);
     return conclude(verdict_vpn_to_both, TC_ACT_OK);
 }
 
@@ -205,13 +232,14 @@ int vpn_ingress(struct __sk_buff *skb)
 
     if (skb->ifindex != ways.vpn.index || !is_ip(skb)
         || !read_datagram(skb, network_offset(&ways.vpn), bpf_ntohs(skb->protocol), &datagram))
-        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+        return leave_to_host(skb, verdict_vpn_to_host);
     if (!same_address(&datagram.destination, &ways.exit_ipv4)
         && !same_address(&datagram.destination, &ways.exit_ipv6))
-        return conclude(verdict_vpn_to_host, TC_ACT_OK);
+        return leave_to_host(skb, verdict_vpn_to_host);
     if (!is_ours(skb, &datagram))
-        return is_later_fragment(&datagram) ? share(skb) : conclude(verdict_vpn_to_host, TC_ACT_OK);
+        return is_later_fragment(&datagram) ? share(skb) : leave_to_host(skb, verdict_vpn_to_host);
 
+    count_answer(skb);
     __u32 port = ways.outside_port;
     if (!port)
         return conclude(verdict_vpn_closed, TC_ACT_SHOT);

@@ -46,6 +46,14 @@ static inline bool cbpf_guard_verdict_is_refusal(enum steering_guard_verdict ver
     return verdict >= guard_forwarded;
 }
 
+static inline const char *cbpf_meter_name(enum steering_meter meter)
+{
+#define CBPF_NAME(name) #name,
+    static const char *const names[] = { STEERING_METERS(CBPF_NAME) };
+#undef CBPF_NAME
+    return names[meter];
+}
+
 /*
  * The programs at an interface's tcx hook, Linux 6.6, and the links that hold them (0: none does). Answers how many, or
  * -errno. Headers and libbpf of Linux 6.1 know neither the hook nor `link_ids`, hence the members of `union bpf_attr`

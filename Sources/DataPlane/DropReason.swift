@@ -32,6 +32,12 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
         case packetTooBig
         /// A later fragment that was held for its first, which did not come.
         case heldFragmentExpired
+        /// The cap of the period is used up.
+        case capReached
+        /// It had to wait for its turn, and there was no more room.
+        case queueFull
+        /// Its queue had stood for too long, which its sender learns by this.
+        case queueStands
 
         package var name: StaticString {
             switch self {
@@ -47,6 +53,9 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
             case .writeRefused: "write_refused"
             case .packetTooBig: "packet_too_big"
             case .heldFragmentExpired: "held_fragment_expired"
+            case .capReached: "cap_reached"
+            case .queueFull: "queue_full"
+            case .queueStands: "queue_stands"
             }
         }
 
@@ -58,6 +67,7 @@ package enum DropReason: Error, Hashable, Sendable, BitwiseCopyable {
             case .noExitAddress: .noRoute
             case .flowTableFull, .bindingsExhausted: .hostUnreachable
             case .packetTooBig: .packetTooBig
+            case .capReached: .administrativelyProhibited
             default: nil
             }
         }

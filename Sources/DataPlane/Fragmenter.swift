@@ -88,6 +88,24 @@ struct Fragmentation: ~Copyable {
         }
     }
 
+    /// The same, into a queue.
+    ///
+    /// - Parameters:
+    ///   - client: as `Shaper.offer` takes them, `flow` and `now` too.
+    mutating func queue(
+        _ packet: inout MutableRawSpan, _ summary: PacketSummary, mtu: Int, checksum: PendingChecksum,
+        in shaper: inout Shaper, client: UInt64, flow: UInt64, now: UInt64
+    ) throws(DropReason) {
+        if checksum == .partial { Self.completeChecksum(&packet, summary) }
+        let fragmenter = Fragmenter(summary, mtu: mtu)
+        for number in 0..<fragmenter.count {
+            var piece = room.octets(inSlot: 0, length: FrameArena.capacity)
+            let length = fragmenter.write(number, of: packet.bytes, into: &piece)
+            var fragment = room.octets(inSlot: 0, length: length)
+            try shaper.offer(&fragment, client: client, flow: flow, now: now)
+        }
+    }
+
     /// Adds what the kernel was to add: the field holds the pseudo-header's sum already.
     private static func completeChecksum(_ packet: inout MutableRawSpan, _ summary: PacketSummary) {
         let start = summary.transportOffset

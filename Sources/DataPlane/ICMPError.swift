@@ -12,6 +12,8 @@ package enum ICMPError: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case hostUnreachable
     /// The next hop takes less (RFC 1191, RFC 8201).
     case packetTooBig
+    /// There is a way, and it is shut (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+    case administrativelyProhibited
 
     /// The name that statistics and scripts see. Never renamed.
     package var name: StaticString {
@@ -20,6 +22,7 @@ package enum ICMPError: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         case .noRoute: "no_route"
         case .hostUnreachable: "host_unreachable"
         case .packetTooBig: "packet_too_big"
+        case .administrativelyProhibited: "administratively_prohibited"
         }
     }
 
@@ -30,6 +33,7 @@ package enum ICMPError: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         case .noRoute: isV4 ? 0x0300 : 0x0100
         case .hostUnreachable: isV4 ? 0x0301 : 0x0103
         case .packetTooBig: isV4 ? 0x0304 : 0x0200
+        case .administrativelyProhibited: isV4 ? 0x030d : 0x0101
         }
     }
 

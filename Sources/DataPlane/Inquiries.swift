@@ -1,19 +1,24 @@
 package import LinuxSystem
 import Synchronization
 
-/// Questions that other threads put to the loop, which answers between two batches.
+/// What other threads tell the loop, and questions that they put to it, which it answers between two batches.
 ///
-/// The loop shares nothing else with anybody: its counters have one reader and one writer, itself. Per round it costs one
-/// load. A loop that does not answer within a second is stuck, which is worth knowing too.
+/// The loop shares nothing else with anybody: its counters have one reader and one writer, itself. Per round it costs a
+/// few loads and a store. A loop that does not answer within a second is stuck, which is worth knowing too.
 package final class Inquiries: Sendable {
     package typealias Question = @Sendable (inout NAT, Snapshot) -> Void
 
     private let questions = Mutex<[Question]>([])
     private let waiting = Atomic<Bool>(false)
     private let stopping = Atomic<Bool>(false)
+    private let gateWord = Atomic<UInt64>(Gate.open.word)
     private let wake: EventDescriptor
+    package let bell: Bell
 
-    package init() throws(KernelError) { wake = try EventDescriptor() }
+    package init() throws(KernelError) {
+        wake = try EventDescriptor()
+        bell = try Bell()
+    }
 
     /// The descriptor that wakes the loop up.
     package var wakeDescriptor: CInt { wake.raw }
@@ -31,6 +36,12 @@ package final class Inquiries: Sendable {
         return reply.take(milliseconds: 1000)
     }
 
+    /// Holds from the loop's next round on.
+    package func set(_ gate: Gate) {
+        gateWord.store(gate.word, ordering: .relaxed)
+        wake.signal()
+    }
+
     package func stop() {
         stopping.store(true, ordering: .releasing)
         wake.signal()
@@ -40,6 +51,7 @@ package final class Inquiries: Sendable {
 
     var stopRequested: Bool { stopping.load(ordering: .acquiring) }
     var isWaiting: Bool { waiting.load(ordering: .acquiring) }
+    var gate: Gate { Gate(word: gateWord.load(ordering: .relaxed)) }
 
     func answer(_ nat: inout NAT, _ snapshot: Snapshot) {
         waiting.store(false, ordering: .releasing)
@@ -68,19 +80,4 @@ private final class Reply<Answer: Sendable>: Sendable {
         guard given.wait(milliseconds: milliseconds) else { return nil }
         return answer.withLock { $0 }
     }
-}
-
-/// The loop's state at one moment.
-package struct Snapshot: Sendable {
-    package let statistics: Statistics
-    package let flowsLive: Int
-    /// Flows that ended with the exit address by which they left.
-    package let flowsFlushed: UInt64
-    /// Later fragments that wait for their first one: neither forwarded nor dropped yet.
-    package let fragmentsHeld: Int
-    package let flowsCapacity: Int
-    package let bindingsInUse: Int
-    package let offloads: (inside: Port.Offloads, outside: Port.Offloads)
-    /// The second that flows' times are counted in.
-    package let seconds: UInt32
 }

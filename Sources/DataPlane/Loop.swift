@@ -44,6 +44,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     package internal(set) var statistics = Statistics()
     var clock: LoopClock
     private let inquiries: Inquiries
+    private var gate = Gate.open
+    var shaping: Shaping
 
     /// - Parameter io: on these two ports.
     package init(
@@ -56,12 +58,14 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         let held = try HeldFragments()
         let limiter = try ErrorLimiter()
         let errands = try Slab<Errand>(count: Int(UInt16.max) + 1)
+        let shaping = try Shaping(now: clock.nanoseconds)
         self.rows = rows
         self.segmentation = segmentation
         self.fragmentation = fragmentation
         self.held = held
         self.limiter = limiter
         self.errands = errands
+        self.shaping = shaping
         self.io = io
         self.inside = inside
         self.outside = outside
@@ -76,14 +80,18 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     package mutating func run() throws(KernelError) {
         var isDone = true
         while !inquiries.stopRequested {
-            // A second is how often idle flows are looked at; nothing else needs the time.
-            try io.wait(milliseconds: isDone ? 1000 : 0)
+            // A second is how often idle flows are looked at; nothing else needs the time, but what waits for its turn.
+            try io.wait(milliseconds: isDone ? shaping.pause(after: clock.nanoseconds) : 0)
             clock.read()
+            if inquiries.gate != gate { follow(inquiries.gate) }
+            if shaping.isActive { release() }
             for _ in 0..<Self.batchesPerRound {
                 guard try receive() else { break }
                 prefetch()
                 for index in 0..<rowCount { forward(rows[index]) }
+                inquiries.bell.tell(passed: statistics.egress.bytes &+ statistics.ingress.bytes)
             }
+            if shaping.isActive { release() }
             while let refused = io.nextRefused() { try retry(refused) }
             isDone = nat.expire(now: clock.seconds, budget: 256, &statistics)
             statistics.drop(.refused(.heldFragmentExpired), count: held.expire(now: clock.seconds))
@@ -164,6 +172,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     @inline(always)
     private mutating func forward(_ row: Row) {
         let frame = Frame(slot: row.slot, length: row.length)
+        guard !shaping.isClosed else { return refuse(frame, row, .refused(.capReached)) }
         let passage: Passage
         do throws(DropReason) {
             passage = try translate(frame, row)
@@ -221,6 +230,12 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
 
     @inline(always)
     private mutating func transmit(_ frame: consuming Frame, _ row: Row, to side: Side, as errand: Errand) {
+        guard !shaping.isActive else { return queue(frame, row, to: side, as: errand) }
+        send(frame, row, to: side, as: errand)
+    }
+
+    @inline(always)
+    mutating func send(_ frame: consuming Frame, _ row: Row, to side: Side, as errand: Errand) {
         statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: row.isSuperPacket)
         errands[Int(frame.slot)] = errand
         io.transmit(frame, to: side)
@@ -233,7 +248,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     private mutating func refuse(_ frame: consuming Frame, _ row: Row, _ reason: DropReason) {
         if case .refused(.unknownFragment) = reason, hold(frame, row) { return io.recycle(frame) }
         statistics.drop(reason)
-        guard let error = reason.answer else { return io.recycle(frame) }
+        // What comes from outside is told to nobody: an answer would be billed.
+        guard let error = reason.answer, !shaping.isClosed || row.side == .inside else { return io.recycle(frame) }
         let summary = row.summary
         let source = nat.interface(row.side).address(isV4: summary.isV4)
         guard ICMPError.mayAnswer(summary), source != .unspecified else { return io.recycle(frame) }
@@ -294,10 +310,23 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         side == .inside ? inside.descriptor.raw : outside.descriptor.raw
     }
 
+    /// What other threads say is to pass from now on.
+    @inline(never)
+    private mutating func follow(_ gate: Gate) {
+        self.gate = gate
+        // What is queued here must not overtake it.
+        io.flush()
+        shaping.follow(gate, now: clock.nanoseconds)
+    }
+
     private func snapshot() -> Snapshot {
         Snapshot(
             statistics: statistics, flowsLive: nat.flows.live, flowsFlushed: nat.flowsFlushed,
             fragmentsHeld: held.count, flowsCapacity: nat.flows.capacity,
-            bindingsInUse: nat.bindings.inUse, offloads: (inside.offloads, outside.offloads), seconds: clock.seconds)
+            bindingsInUse: nat.bindings.inUse, offloads: (inside.offloads, outside.offloads),
+            queues: (
+                Snapshot.Queue(shaping.toOutside.queue, now: clock.nanoseconds),
+                Snapshot.Queue(shaping.toInside.queue, now: clock.nanoseconds)
+            ), seconds: clock.seconds)
     }
 }

@@ -7,6 +7,7 @@ extension Loop where IO: ~Copyable {
     /// Cuts a packet that was rewritten.
     @inline(never)
     mutating func transmitInFragments(_ frame: consuming Frame, _ row: Row) {
+        guard !shaping.isActive else { return queueInFragments(frame, row) }
         io.flush()
         let port = descriptor(row.side.opposite)
         var octets = io.octets(of: frame)
@@ -54,6 +55,7 @@ extension Loop where IO: ~Copyable {
         case .whole: try write(held: place, row, to: side.opposite, as: side == .inside ? .egress : .ingress)
         case .back: try write(held: place, row, to: .inside, as: .hairpin)
         case .inFragments:
+            // At any rate: they are few, and small.
             let (mtu, port) = (nat.interface(side.opposite).mtu, descriptor(side.opposite))
             try Self.writeInFragments(place, &held, row, &fragmentation, mtu, port)
             countFragmented(row)
@@ -88,6 +90,7 @@ extension Loop where IO: ~Copyable {
     private mutating func write(
         held place: Int, _ row: Row, to side: Side, as errand: Errand
     ) throws(DropReason) {
+        guard !shaping.isActive else { return try queue(held: place, row, to: side, as: errand) }
         guard unsafe Glibc.write(descriptor(side), held.address(of: place), row.length) == row.length else {
             throw .refused(.writeRefused)
         }

@@ -58,4 +58,14 @@ extension Slab<UInt8> {
         let octets = unsafe MutableRawSpan(_unsafeStart: base + range.lowerBound, byteCount: range.count)
         return unsafe _overrideLifetime(octets, mutating: &self)
     }
+
+    /// Copies a run of octets to a place.
+    @inline(always)
+    mutating func write(_ octets: RawSpan, _ range: Range<Int>, at place: Int) {
+        precondition(place >= 0 && place &+ range.count <= count)
+        unsafe octets.extracting(range).withUnsafeBytes { source in
+            guard let start = source.baseAddress else { return }
+            unsafe UnsafeMutableRawPointer(base + place).copyMemory(from: start, byteCount: source.count)
+        }
+    }
 }

@@ -24,7 +24,7 @@ package struct Statistics: Sendable, BitwiseCopyable {
     package internal(set) var errorsSuppressed: UInt64 = 0
 
     private var drops: InlineArray<64, UInt64> = .init(repeating: 0)
-    private var errors: InlineArray<4, UInt64> = .init(repeating: 0)
+    private var errors: InlineArray<5, UInt64> = .init(repeating: 0)
 
     package init() {}
 

@@ -85,6 +85,11 @@ package final class LabHost: Sendable {
         }
     }
 
+    /// Writes a file; one that is there stays the same file.
+    package func write(_ text: String, to path: String) throws(LabFailure) {
+        try run(["sh", "-c", #"cat >"$1""#, "sh", path], input: text)
+    }
+
     /// Lays a cable: two veth ends, both up. The kernel hands super-packets across whole.
     package func cable(_ interface: String, to peer: LabHost, _ peerInterface: String) throws(LabFailure) {
         // A namespace without a name is reached through its descriptor.

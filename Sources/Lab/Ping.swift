@@ -25,3 +25,33 @@ extension LabHost {
         return min(answers, count)
     }
 }
+
+/// Echo requests in a row, each with the time its answer took.
+package struct PingSeries: Sendable {
+    private let child: ChildProcess
+    private let about: String
+    private let patience: Duration
+
+    /// Begins.
+    ///
+    /// - Parameters:
+    ///   - interval: seconds from one request to the next.
+    ///   - source: the address that asks.
+    package init(
+        on host: LabHost, to address: String, from source: String, count: Int, every interval: Double
+    ) throws(LabFailure) {
+        child = try host.start(["ping", "-n", "-c", "\(count)", "-i", "\(interval)", "-I", source, address])
+        about = "ping \(address) from \(host.name)"
+        patience = .seconds(Double(count) * interval + 15)
+    }
+
+    /// Waits for the end: milliseconds, without those that were not answered.
+    package func roundTrips() throws(LabFailure) -> [Double] {
+        guard child.wait(upTo: patience) != nil else {
+            throw LabFailure(couldNot: about, because: "no end after its deadline")
+        }
+        // "64 bytes from 203.0.113.10: icmp_seq=1 ttl=63 time=0.211 ms"
+        let words = child.standardOutput.split { $0 == " " || $0 == "\n" }
+        return words.filter { $0.hasPrefix("time=") }.compactMap { Double($0.dropFirst(5)) }
+    }
+}

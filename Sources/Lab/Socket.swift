@@ -5,7 +5,7 @@ internal import SystemPackage
 
 /// A socket, closed with its last reference. It belongs to the host it was opened on, whoever uses it.
 ///
-/// A blocking call gives up after ten seconds without progress.
+/// A blocking call gives up after ten seconds without progress, unless told otherwise.
 final class Socket: Sendable {
     enum Kind: Sendable {
         case stream, datagram
@@ -13,7 +13,7 @@ final class Socket: Sendable {
         fileprivate var type: CInt { CInt((self == .stream ? SOCK_STREAM : SOCK_DGRAM).rawValue) }
     }
 
-    private static let patience: CInt = 10_000
+    static let patience = Duration.seconds(10)
 
     let descriptor: OwnedDescriptor
 
@@ -51,18 +51,30 @@ final class Socket: Sendable {
     func neverWait() { _ = fcntl(descriptor.raw, F_SETFL, fcntl(descriptor.raw, F_GETFL) | O_NONBLOCK) }
 
     /// To be called inside the host.
-    static func connect(_ kind: Kind, to address: String, port: UInt16, waiting: Bool) throws(KernelError) -> Socket {
+    static func connect(
+        _ kind: Kind, to address: String, port: UInt16, waiting: Bool, patience: Duration = patience
+    ) throws(KernelError) -> Socket {
         let type = waiting ? kind.type : kind.type | CInt(SOCK_NONBLOCK.rawValue)
-        return Socket(try check("connect", address, unsafe clinux_socket_connect(type, address, port, patience)))
+        let limit = milliseconds(patience)
+        return Socket(try check("connect", address, unsafe clinux_socket_connect(type, address, port, limit)))
     }
 
     /// Bound to the address, and listening if it is a stream. To be called inside the host.
-    static func bind(_ kind: Kind, at address: String, port: UInt16) throws(KernelError) -> Socket {
-        let socket = Socket(
-            try check("bind", "\(address) \(port)", unsafe clinux_socket_bind(kind.type, address, port)))
-        try check("SO_RCVTIMEO", address, clinux_socket_limit(socket.descriptor.raw, patience))
+    static func bind(
+        _ kind: Kind, at address: String, port: UInt16, patience: Duration = patience
+    ) throws(KernelError) -> Socket {
+        // A child that somebody else starts has the last listener open, for the moment before it is another program.
+        var number = unsafe clinux_socket_bind(kind.type, address, port)
+        for _ in 0..<100 where number == -EADDRINUSE {
+            usleep(10_000)
+            number = unsafe clinux_socket_bind(kind.type, address, port)
+        }
+        let socket = Socket(try check("bind", "\(address) \(port)", number))
+        try check("SO_RCVTIMEO", address, clinux_socket_limit(socket.descriptor.raw, milliseconds(patience)))
         return socket
     }
+
+    private static func milliseconds(_ time: Duration) -> CInt { CInt(time / .milliseconds(1)) }
 
     /// Two ends of one stream inside this process.
     static func pair() throws(KernelError) -> (Socket, Socket) {
@@ -76,17 +88,23 @@ final class Socket: Sendable {
 }
 
 extension LabHost {
-    func connect(_ kind: Socket.Kind, to address: String, port: UInt16) throws(LabFailure) -> Socket {
+    func connect(
+        _ kind: Socket.Kind, to address: String, port: UInt16, patience: Duration = Socket.patience
+    ) throws(LabFailure) -> Socket {
         try toward("connect from \(name) to \(address) port \(port)") { () throws(KernelError) in
             try namespace.run { () throws(KernelError) in
-                try Socket.connect(kind, to: address, port: port, waiting: true)
+                try Socket.connect(kind, to: address, port: port, waiting: true, patience: patience)
             }
         }
     }
 
-    func bind(_ kind: Socket.Kind, at address: String, port: UInt16) throws(LabFailure) -> Socket {
+    func bind(
+        _ kind: Socket.Kind, at address: String, port: UInt16, patience: Duration = Socket.patience
+    ) throws(LabFailure) -> Socket {
         try toward("serve \(address) port \(port) on \(name)") { () throws(KernelError) in
-            try namespace.run { () throws(KernelError) in try Socket.bind(kind, at: address, port: port) }
+            try namespace.run { () throws(KernelError) in
+                try Socket.bind(kind, at: address, port: port, patience: patience)
+            }
         }
     }
 }

@@ -13,13 +13,7 @@ package struct Throughput: Sendable {
         _ direction: Transfer.Direction = .upload, seconds: Int, client: LabHost, server: LabHost, at address: String
     ) throws(LabFailure) {
         let service = try server.start(["iperf3", "-s", "-1", "-p", Self.port, "-B", address, "--forceflush"])
-        let clock = ContinuousClock()
-        let deadline = clock.now + .seconds(5)
-        while !service.standardOutput.contains("Server listening") {
-            guard clock.now < deadline, service.wait(upTo: .milliseconds(10)) == nil else {
-                throw LabFailure(couldNot: "start iperf3 on \(server.name)", because: service.standardError)
-            }
-        }
+        try service.awaitOutput("Server listening", of: "iperf3 on \(server.name)")
         let reverse = direction == .download ? ["-R"] : []
         // Cubic, as nearly every sender: machines whose default is another one must not measure something else.
         let asked = [

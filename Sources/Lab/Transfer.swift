@@ -21,12 +21,15 @@ package struct Transfer: Sendable {
     private static let port: UInt16 = 9000
 
     /// The client opens the connection, whichever way the bytes go.
+    ///
+    /// - Parameter patience: how long to wait where nothing moves.
     package init(
-        _ direction: Direction, bytes: Int, client: LabHost, server: LabHost, at address: String
+        _ direction: Direction, bytes: Int, client: LabHost, server: LabHost, at address: String,
+        patience: Duration = .seconds(10)
     ) throws(LabFailure) {
         let start = ContinuousClock().now
-        let listener = try server.bind(.stream, at: address, port: Self.port)
-        let near = try client.connect(.stream, to: address, port: Self.port)
+        let listener = try server.bind(.stream, at: address, port: Self.port, patience: patience)
+        let near = try client.connect(.stream, to: address, port: Self.port, patience: patience)
         let far = try toward("accept on \(server.name)") { () throws(KernelError) in try listener.accept().connection }
         let (source, sink) = direction == .upload ? (near, far) : (far, near)
         let sent = try Digest()
@@ -37,7 +40,13 @@ package struct Transfer: Sendable {
             try? send(bytes, to: source, and: sent)
             source.finish()
         }
-        self.bytes = try toward(goal) { () throws(KernelError) in try receive(from: sink, into: received) }
+        do throws(LabFailure) {
+            self.bytes = try toward(goal) { () throws(KernelError) in try receive(from: sink, into: received) }
+        } catch {
+            // Or the sender would wait as long again, and again.
+            source.finish()
+            throw error
+        }
         sending.stop()
         sentDigest = try sent.finish()
         receivedDigest = try received.finish()

@@ -31,10 +31,10 @@ package final class WireGuard: Sendable {
         peer: Peer
     ) throws(LabFailure) {
         daemon = try host.start(["wireguard-go", "-f", interface])
-        // It answers `wg` once its socket is there.
+        // It answers `wg` a moment after its socket is there; until then that would ask the kernel.
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(10)
-        while try !host.has("/run/wireguard/\(interface).sock") {
+        while try !host.has("/run/wireguard/\(interface).sock") || (try? host.run(["wg", "show", interface])) == nil {
             guard clock.now < deadline, daemon.wait(upTo: .milliseconds(10)) == nil else {
                 throw LabFailure(
                     couldNot: "start wireguard-go \(interface) on \(host.name)", because: daemon.standardError)

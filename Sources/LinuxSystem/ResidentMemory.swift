@@ -2,11 +2,12 @@ import Glibc
 
 /// What of this process is kept in memory.
 package enum ResidentMemory {
-    /// Lets go of what only the start needed: code, relocations, constants. What is used again comes back from the page
-    /// cache by itself.
+    /// Lets go of what the start or an answer needed: code, relocations, constants. What is used again comes back from the
+    /// page cache by itself.
     ///
-    /// On a box of 256 MB beside tailscaled, the dozen megabytes that reading settings takes are better given back.
-    package static func forgetStart() {
+    /// On a box of 256 MB beside tailscaled, the dozen megabytes that reading settings takes, and the six of writing JSON,
+    /// are better given back.
+    package static func forgetCode() {
         for mapping in mappings() where mapping.isUnchangedFile {
             _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: mapping.begin), mapping.length, MADV_DONTNEED)
         }

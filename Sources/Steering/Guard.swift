@@ -71,6 +71,10 @@ package struct GuardCount: Hashable, Sendable {
             sum.packets += more.packets
             sum.bytes += more.bytes
         }
+
+        static func - (now: Tally, before: Tally) -> Tally {
+            Tally(packets: now.packets &- before.packets, bytes: now.bytes &- before.bytes)
+        }
     }
 }
 
@@ -118,18 +122,20 @@ extension Steering {
     private mutating func assignPlaces(to uplinks: [Ways.Edge]) {
         for (place, former) in guardPlaces.enumerated() {
             guard let former, !uplinks.contains(former) else { continue }
-            for count in (try? guardCounts(at: place, of: former, clearing: true)) ?? [] {
+            for count in (try? guardCounts(at: place, of: former)) ?? [] {
                 guardedFormerly[count.verdict, default: count.zero] += count
             }
             guardPlaces[place] = nil
         }
         for uplink in uplinks where !guardPlaces.contains(uplink) {
             guard let free = guardPlaces.firstIndex(of: nil) else { return }
+            // The counters themselves go on: a bill is made of them.
+            guardedBefore[free] = (try? guardTallies(at: free)) ?? []
             guardPlaces[free] = uplink
         }
     }
 
-    /// Of every verdict, on every uplink, and of those that are gone.
+    /// Of every verdict, on every uplink, and of those that are gone, since the programs were loaded.
     package func guardCounts() throws(KernelError) -> [GuardCount] {
         var counts = Array(guardedFormerly.values)
         for (place, uplink) in guardPlaces.enumerated() {
@@ -139,31 +145,54 @@ extension Steering {
         return counts
     }
 
-    private func guardCounts(
-        at place: Int, of uplink: Ways.Edge, clearing: Bool = false
-    ) throws(KernelError) -> [GuardCount] {
-        let map = unsafe bpf_map__fd(skeleton.pointee.maps.guard_tallies)
-        let processors = try check("libbpf_num_possible_cpus", "guard", libbpf_num_possible_cpus())
-        var perCPU = [steering_tally](repeating: steering_tally(), count: Int(processors))
-        var counts: [GuardCount] = []
-        for index in 0..<STEERING_GUARD_VERDICT_COUNT.rawValue {
-            var key = UInt32(place) * STEERING_GUARD_VERDICT_COUNT.rawValue + index
+    private func guardCounts(at place: Int, of uplink: Ways.Edge) throws(KernelError) -> [GuardCount] {
+        let before = guardedBefore[place]
+        return try guardTallies(at: place).enumerated().map { index, tally in
+            let verdict = steering_guard_verdict(UInt32(index))
+            let since = before.isEmpty ? tally : tally - before[index]
+            return GuardCount(
+                verdict: UInt32(index), name: unsafe String(cString: cbpf_guard_verdict_name(verdict)),
+                isRefusal: cbpf_guard_verdict_is_refusal(verdict), uplink: uplink, tally: since.met,
+                leaked: since.leaked)
+        }
+    }
+
+    /// What a place has counted, by verdict, whoever's place it was.
+    func guardTallies(at place: Int) throws(KernelError) -> [GuardTally] {
+        try Self.guardTallies(at: place, in: unsafe bpf_map__fd(skeleton.pointee.maps.guard_tallies))
+    }
+
+    static func guardTallies(at place: Int, in map: CInt) throws(KernelError) -> [GuardTally] {
+        var perCPU = [steering_tally](repeating: steering_tally(), count: try processors())
+        var tallies: [GuardTally] = []
+        for verdict in 0..<STEERING_GUARD_VERDICT_COUNT.rawValue {
+            var key = UInt32(place) * STEERING_GUARD_VERDICT_COUNT.rawValue + verdict
             try check("BPF_MAP_LOOKUP_ELEM", "guard", unsafe bpf_map_lookup_elem(map, &key, &perCPU))
-            let verdict = steering_guard_verdict(index)
-            counts.append(
-                GuardCount(
-                    verdict: index, name: unsafe String(cString: cbpf_guard_verdict_name(verdict)),
-                    isRefusal: cbpf_guard_verdict_is_refusal(verdict), uplink: uplink,
-                    tally: .init(
+            tallies.append(
+                GuardTally(
+                    met: .init(
                         packets: perCPU.reduce(0) { $0 &+ $1.packets }, bytes: perCPU.reduce(0) { $0 &+ $1.bytes }),
                     leaked: .init(
                         packets: perCPU.reduce(0) { $0 &+ $1.leaked_packets },
                         bytes: perCPU.reduce(0) { $0 &+ $1.leaked_bytes })))
-            guard clearing else { continue }
-            perCPU = [steering_tally](repeating: steering_tally(), count: perCPU.count)
-            try check("BPF_MAP_UPDATE_ELEM", "guard", unsafe bpf_map_update_elem(map, &key, &perCPU, UInt64(BPF_ANY)))
         }
-        return counts
+        return tallies
+    }
+
+    /// Of which a counter per CPU has one each. Read from a file of the kernel's, so it can fail, for want of a descriptor for
+    /// example.
+    static func processors() throws(KernelError) -> Int {
+        Int(try check("libbpf_num_possible_cpus", "counters", libbpf_num_possible_cpus()))
+    }
+}
+
+/// What one place has counted of one verdict: packets that met it, and those of them that were only observed.
+struct GuardTally {
+    let met: GuardCount.Tally
+    let leaked: GuardCount.Tally
+
+    static func - (now: GuardTally, before: GuardTally) -> GuardTally {
+        GuardTally(met: now.met - before.met, leaked: now.leaked - before.leaked)
     }
 }
 

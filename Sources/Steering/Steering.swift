@@ -1,6 +1,7 @@
 internal import CBPF
 import Glibc
 package import LinuxNetwork
+import LinuxSystem
 import Synchronization
 
 /// The eBPF programs in the kernel, and the memory they share with us.
@@ -15,11 +16,18 @@ import Synchronization
     var guardRules = GuardRules()
     /// Which uplink the guard counts where.
     var guardPlaces = [Ways.Edge?](repeating: nil, count: Steering.uplinkLimit)
+    /// What each place had counted before its uplink took it.
+    var guardedBefore = [[GuardTally]](repeating: [], count: Steering.uplinkLimit)
     /// What it has counted of uplinks that are gone, by verdict.
     var guardedFormerly: [UInt32: GuardCount] = [:]
+    /// Whether what is counted for the bill outlives this process.
+    package private(set) var pinning = Pinning.notAsked
+    private var pins: Pins?
 
     /// Loads the programs, closed. Needs CAP_BPF and CAP_NET_ADMIN and nothing else.
-    package init() throws(LoadRefusal) {
+    ///
+    /// - Parameter pins: where the counters for the bill are found. New ones have no names until `pin`.
+    package init(_ pins: Pins? = nil) throws(LoadRefusal) {
         // libbpf would print to stderr; what a person can use of it is the verifier's log, which goes into the refusal.
         unsafe libbpf_set_print(nil)
         let log = VerifierLog()
@@ -31,12 +39,40 @@ import Synchronization
         guard let opened = unsafe steering_bpf__open_opts(&options) else {
             throw LoadRefusal(errno: errno, log: "")
         }
+        let maps = unsafe [opened.pointee.maps.guard_tallies!, opened.pointee.maps.meters!]
+        if let pins {
+            do throws(KernelError) { pinning = try unsafe pins.resume(maps) } catch {
+                unsafe steering_bpf__destroy(opened)
+                throw LoadRefusal(errno: error.errno.rawValue, log: "")
+            }
+        }
         let answer = unsafe steering_bpf__load(opened)
         guard answer == 0 else {
             unsafe steering_bpf__destroy(opened)
             throw LoadRefusal(errno: -answer, log: log.tail)
         }
         unsafe skeleton = opened
+        if case .resumed = pinning { self.pins = pins }
+    }
+
+    /// Gives the counters these names, in the place of those that they have.
+    package mutating func pin(_ pins: Pins) {
+        guard pins.directory != self.pins?.directory else { return }
+        unpin()
+        do throws(KernelError) {
+            try unsafe pins.begin([skeleton.pointee.maps.guard_tallies!, skeleton.pointee.maps.meters!])
+            pinning = .begun
+            self.pins = pins
+        } catch {
+            pinning = .refused(error)
+        }
+    }
+
+    /// From here on they end with this process.
+    package mutating func unpin() {
+        pins?.remove()
+        pins = nil
+        pinning = .notAsked
     }
 
     deinit { unsafe steering_bpf__destroy(skeleton) }
@@ -50,6 +86,7 @@ import Synchronization
             case .vpnIngress: unsafe programs.vpn_ingress
             case .insidePortIngress: unsafe programs.inside_port_ingress
             case .outsidePortIngress: unsafe programs.outside_port_ingress
+            case .uplinkIngress: unsafe programs.uplink_ingress
             case .guardEgress: unsafe programs.guard_egress
             }
         let descriptor = unsafe bpf_program__fd(loaded)
@@ -65,6 +102,7 @@ import Synchronization
         case vpnIngress = "vpn_ingress"
         case insidePortIngress = "inside_port_ingress"
         case outsidePortIngress = "outside_port_ingress"
+        case uplinkIngress = "uplink_ingress"
         case guardEgress = "guard_egress"
 
         /// Which way the packets go that meet it.

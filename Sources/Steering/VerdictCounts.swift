@@ -14,9 +14,7 @@ extension Steering {
     /// All verdicts, in the order of the programs' list, those of no packet included.
     package func verdicts() throws(KernelError) -> [VerdictCount] {
         let map = unsafe bpf_map__fd(skeleton.pointee.maps.verdicts)
-        // Read from a file of the kernel's, so it can fail, for want of a descriptor for example.
-        let processors = try check("libbpf_num_possible_cpus", "verdicts", libbpf_num_possible_cpus())
-        var perCPU = [UInt64](repeating: 0, count: Int(processors))
+        var perCPU = [UInt64](repeating: 0, count: try Self.processors())
         var counts: [VerdictCount] = []
         for index in 0..<STEERING_VERDICT_COUNT.rawValue {
             var key = index

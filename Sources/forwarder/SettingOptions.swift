@@ -77,7 +77,7 @@ struct SettingFlags<Choice: SettingChoice>: ParsableArguments, CustomReflectable
             children: Choice.settings.map { setting in
                 let help = ArgumentHelp(
                     "\(setting.meaning) (default: \(setting.byDefault))",
-                    valueName: setting.key.split(separator: "_").last.map(String.init),
+                    valueName: setting.flag.split(separator: "-").last.map(String.init),
                     visibility: Choice.told.contains { $0.key == setting.key } ? .default : .hidden)
                 return (setting.flag, Option<String?>(name: .customLong(setting.flag), help: help))
             })

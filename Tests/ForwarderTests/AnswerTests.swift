@@ -54,7 +54,7 @@ struct AnswerTests {
         Thread.detachNewThread {
             server.serve { request throws(Refusal) in
                 switch request {
-                case .status, .stop: Self.status
+                case .status, .stop, .quota: Self.status
                 case .flows(_, let addresses):
                     FlowsReport(busiest: [Self.flow], total: 12, addresses: addresses)
                 }
@@ -138,6 +138,30 @@ struct AnswerTests {
                 """), "\(report.text)")
         report.vpn = .init(state: .up, since: .now)
         #expect(report.text.contains("vpn        up for 0 s\n           its own packets: not known\n"))
+    }
+
+    @Test("Status tells what is used of the cap, what clients get, and what waits")
+    func statusOfACap() {
+        var report = Self.status
+        report.cap = .init(limitBytes: 35_000_000_000, usedBytes: 12_345_678, periodEnd: .now)
+        #expect(report.text.contains("\ncap        12.3 MB of 35.0 GB used\n"), "\(report.text)")
+        report.cap?.stage = "80% warn"
+        #expect(report.text.contains(" used; 80% warn: clients not limited\n"))
+        report.cap?.stage = "95% rate 512kbit/s"
+        report.cap?.rateBitPerS = 512_000
+        report.cap?.queue = [
+            "egress": .init(waitingPackets: 2, delayMeanMs: 3.2),
+            "ingress": .init(waitingPackets: 40, delayMeanMs: 17.8, delayLongestMs: 90),
+        ]
+        #expect(
+            report.text.contains(
+                " used; 95% rate 512kbit/s: clients 512000 bit/s each way; 42 packets wait, some 18 ms\n"))
+        report.cap?.rateBitPerS = 0
+        report.cap?.queue = [:]
+        #expect(report.text.contains(": clients stopped\n"))
+        report.cap?.stage = nil
+        report.cap?.limitBytes = nil
+        #expect(report.text.contains("\ncap        12.3 MB used, not capped until the period ends\n"))
     }
 
     @Test("Status tells of errors that were sent, of clients that met here, and of flows that were flushed")

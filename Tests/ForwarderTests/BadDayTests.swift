@@ -17,15 +17,6 @@ import Testing
         return (ending, child.standardError)
     }
 
-    /// Neither a port, a program nor a rule is on the node.
-    private func expectUntouched(_ lab: any Lab, _ comment: Comment) throws {
-        // After an io_uring the kernel lets go of a port a moment later.
-        try eventually(within: .seconds(1)) { try !lab.node.run(["ip", "link"]).contains("fwd-") }
-        #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")), comment)
-        let rules = try lab.node.run(["ip", "rule"]) + lab.node.run(["ip", "-6", "rule"])
-        #expect(!rules.contains("tailscale0"), comment)
-    }
-
     @Test("each missing capability is named, with the line that adds it")
     func capabilities() throws {
         let lab = try PlainLab()
@@ -221,4 +212,13 @@ import Testing
     private func strace(_ fault: String) -> [String] {
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf,io_uring_setup,sendmsg", "-e", "inject=\(fault)"]
     }
+}
+
+/// Neither a port, a program nor a rule is on the node.
+func expectUntouched(_ lab: any Lab, _ comment: Comment) throws {
+    // After an io_uring the kernel lets go of a port a moment later.
+    try eventually(within: .seconds(1)) { try !lab.node.run(["ip", "link"]).contains("fwd-") }
+    #expect(!(try lab.node.run(["tc", "qdisc"]).contains("clsact")), comment)
+    let rules = try lab.node.run(["ip", "rule"]) + lab.node.run(["ip", "-6", "rule"])
+    #expect(!rules.contains("tailscale0"), comment)
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The built `forwarder`, beside the tests that run.
+/// The built `forwarder`: the one that `TESTED_BINARY` names, or that beside the tests that run.
 enum Binary {
     struct Ending {
         let code: Int32
@@ -14,7 +14,9 @@ enum Binary {
         }
     }
 
-    static let path = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    static let path =
+        ProcessInfo.processInfo.environment["TESTED_BINARY"].map { URL(filePath: $0) }
+        ?? URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         .appending(path: "forwarder")
 
     /// Runs it with no `FORWARDER_` variable but those given.

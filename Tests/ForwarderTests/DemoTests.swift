@@ -39,7 +39,16 @@ extension Trait where Self == ConditionTrait {
         #expect(answer["control_address_expected"] as? String == "192.0.2.2")
         #expect(answer["control_address_seen"] as? String == "192.0.2.2")
         #expect(answer["leaked_packets"] as? Int == 0)
-        #expect(ending.err.contains("scene 4 of 4"))
+        let counted = try #require(answer["counted_bytes"] as? Int)
+        #expect(counted == answer["true_bytes"] as? Int)
+        #expect(counted >= 54_000_000 && counted <= 60_000_000)
+        let stages = try #require(answer["stages"] as? [[String: Any]])
+        #expect(stages.map { $0["stage"] as? String } == ["50% warn", "70% rate 20Mbit/s", "90% stop"])
+        #expect(stages.map { $0["rate_bit_per_s"] as? Int } == [nil, 20_000_000, 0])
+        let used = stages.compactMap { $0["used_bytes"] as? Int }
+        #expect(used.count == 3 && used == used.sorted() && used[0] >= 30_000_000 && used[1] >= 42_000_000)
+        #expect(stages.last?["client_bit_per_s"] as? Int == 0)
+        #expect(ending.err.contains("scene 5 of 5"))
 
         let text = try DemoReport(json: Data(ending.out.utf8)).text
         #expect(text.contains("It works"))
@@ -63,9 +72,48 @@ extension Trait where Self == ConditionTrait {
         #expect(!Self.report(separation: Self.separation(controlSeen: "198.51.100.1")).ok)
         #expect(!Self.report(separation: Self.separation(isWhole: false)).ok)
         #expect(!Self.report(separation: Self.separation(isInterrupted: false)).ok)
+        #expect(!Self.report(capped: nil).ok)
+        #expect(!Self.report(capped: Self.capped(counted: 54_200_001)).ok)
+        #expect(!Self.report(capped: Self.capped(counted: 54_199_999)).ok)
+        #expect(!Self.report(capped: Self.capped(limit: 54_199_999)).ok)
+        #expect(!Self.report(capped: Self.capped(isNodeReachable: false)).ok)
         let bad = Self.report(seen: "").text
         #expect(bad.contains("exit address seen      none  2001:db8:51::1"))
         #expect(bad.contains("does NOT work"))
+    }
+
+    @Test("the cap held only if each stage began, in order, and gave the client something, but no more than it allows")
+    func stages() {
+        let (warn, rate, stop) = (Self.stages[0], Self.stages[1], Self.stages[2])
+        func isRight(_ stages: [Capped.Stage]) -> Bool { Self.report(capped: Self.capped(stages: stages)).ok }
+        func having(_ speed: UInt64?, of stage: Capped.Stage) -> Capped.Stage {
+            var had = stage
+            had.clientBitPerS = speed
+            return had
+        }
+        #expect(isRight([warn, rate, stop]))
+        #expect(!isRight([warn, stop]))
+        #expect(!isRight([rate, warn, stop]))
+        #expect(!isRight([warn, rate]))
+        #expect(!isRight([having(0, of: warn), rate, stop]))
+        #expect(!isRight([warn, having(20_000_001, of: rate), stop]))
+        #expect(!isRight([warn, having(0, of: rate), stop]))
+        #expect(!isRight([warn, having(nil, of: rate), stop]))
+        #expect(!isRight([warn, rate, having(1, of: stop)]))
+    }
+
+    @Test("the count is told beside the truth, and the stages as they began")
+    func count() {
+        #expect(
+            Self.report(capped: Self.capped(counted: 54_200_001)).text.contains(
+                """
+                cap, counted           54200001 bytes of 60MB
+                cap, true              54200000 bytes at the far end of the uplink
+                cap, stages            50% warn, 70% rate 20Mbit/s, 90% stop
+
+                """))
+        let untold = Self.report(capped: nil).text
+        #expect(untold.contains("cap, true              not told\ncap, stages            none\n"))
     }
 
     @Test("drops and flows of both nodes are added up")
@@ -133,13 +181,14 @@ extension Trait where Self == ConditionTrait {
     private static func report(
         plain: Carried = carried(), wireGuard: Carried = carried(), seen: String = "198.51.100.1",
         seenV6: String = "2001:db8:51::1", separation: Separation? = separation(),
+        capped: Capped? = capped(),
         speeds: Speeds? = Speeds(ours: Spread([8, 9, 9]), kernel: Spread([16, 10, 30]))
     ) -> DemoReport {
         DemoReport(
             plain: plain, wireGuard: wireGuard,
             exits: Exits(
                 v4: .init(expected: "198.51.100.1", seen: seen), v6: .init(expected: "2001:db8:51::1", seen: seenV6)),
-            separation: separation, speeds: speeds)
+            separation: separation, capped: capped, speeds: speeds)
     }
 
     private static func separation(
@@ -148,6 +197,20 @@ extension Trait where Self == ConditionTrait {
         Separation(
             controlExpected: "192.0.2.2", controlSeen: controlSeen, leaked: leaked, outage: 1.1,
             isInterrupted: isInterrupted, isWhole: isWhole)
+    }
+
+    private static let stages = [
+        Capped.Stage(stage: "50% warn", usedBytes: 30_100_000, rateBitPerS: nil, clientBitPerS: 200_000_000),
+        Capped.Stage(
+            stage: "70% rate 20Mbit/s", usedBytes: 42_100_000, rateBitPerS: 20_000_000, clientBitPerS: 19_000_000),
+        Capped.Stage(stage: "90% stop", usedBytes: 54_100_000, rateBitPerS: 0, clientBitPerS: 0),
+    ]
+
+    private static func capped(
+        counted: UInt64 = 54_200_000, limit: UInt64 = 60_000_000, stages: [Capped.Stage] = stages,
+        isNodeReachable: Bool = true
+    ) -> Capped {
+        Capped(counted: counted, truth: 54_200_000, limit: limit, stages: stages, isNodeReachable: isNodeReachable)
     }
 
     private static func carried(isWhole: Bool = true) -> Carried {

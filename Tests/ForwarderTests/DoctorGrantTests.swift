@@ -165,6 +165,104 @@ extension DoctorTests {
         #expect(try doctor(behind: ["sh", "-c", "ulimit -n 1024; exec \"$@\"", "sh"])["open_files"]?.severity == .ok)
     }
 
+    // MARK: The cap
+
+    /// On a disk of the machine; gone with its owner.
+    private final class Place {
+        let path: String
+        /// Nil where the machine has none, as in a container whose files are an overlay.
+        init?() {
+            let folders = [FileManager.default.temporaryDirectory, Binary.path.deletingLastPathComponent()]
+            let disk = folders.map { $0.path + "/forwarder-test-\(UUID().uuidString)" }.first { path in
+                let folder = URL(filePath: path).deletingLastPathComponent().path
+                return Mount.holding(folder).map { !["tmpfs", "ramfs", "overlay"].contains($0.type) } == true
+            }
+            guard let disk else { return nil }
+            path = disk
+        }
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    /// Where the machine itself has no disk, the remedy cannot be followed, and only that is left out.
+    @Test("a state_dir that is missing, not ours, full or in memory is told where there is a cap")
+    func stateDirectory() throws {
+        let place = Place()
+        func well(_ command: String) throws -> [String]? {
+            guard let place else { return ["--cap", "none"] }
+            try shell(command)
+            return ["--cap", "35GB", "--state-dir", place.path]
+        }
+        let path = place?.path ?? "/run/state"
+        let capped = ["--cap", "35GB", "--state-dir"]
+        try expect("state_dir", .error, remedy: "mkdir -p \(path)", capped + [path]) { try well("mkdir -p \(path)") }
+        try shell("mkdir -p \(path); chmod 555 \(path)")
+        try expect("state_dir", .error, remedy: "this user can write", capped + [path]) {
+            try well("chmod 755 \(path)")
+        }
+        try expect("state_dir", .error, remedy: "a directory", capped + ["/etc/passwd"]) { try well("true") }
+        try expect("state_dir", .warning, remedy: "volumes: [forwarder-state:/run]", capped + ["/run"]) {
+            try well("true")
+        }
+        try shell(
+            "mkdir -p /run/full && mount -t tmpfs -o size=64k tmpfs /run/full && ! dd if=/dev/zero of=/run/full/x")
+        let full = try doctor(capped + ["/run/full"])["state_dir"]
+        #expect(full?.severity == .error && full?.remedy?.contains("with room") == true, "\(String(describing: full))")
+        try shell("rm /run/full/x")
+        #expect(try doctor(capped + ["/run/full"])["state_dir"]?.severity == .warning, "the control")
+    }
+
+    /// A clock that is before the period cannot be provoked here; ProbeJudgementTests judges it.
+    @Test("a damaged ledger is told, and without a bpffs that crashes are charged for")
+    func ledger() throws {
+        try lab.layUplink("eth0", 1, metric: 100)
+        let capped = ["--cap", "35GB", "--state-dir", "/run/state"]
+        try shell("mkdir /run/state")
+        #expect(try doctor(capped)["ledger"]?.evidence.contains("none in /run/state yet") == true)
+        try shell("\(Binary.path.path) guard \(capped.joined(separator: " ")) && \(Binary.path.path) down")
+        #expect(try doctor(capped)["ledger"]?.severity == .ok)
+        func damage(_ slot: Int) throws {
+            try shell("printf x | dd of=/run/state/ledger bs=1 seek=\(slot * 4096 + 100) conv=notrunc")
+        }
+        try damage(0)
+        try expect("ledger", .note, remedy: "the next write mends it", capped) {
+            try lab.node.run([Binary.path.path, "quota", "grant", "1B"] + capped)
+            return capped
+        }
+        try damage(0)
+        try damage(1)
+        try expect("ledger", .warning, remedy: "lower FORWARDER_CAP", capped) {
+            let node = try ForwarderProcess(Binary.path.path, on: lab, capped)
+            #expect(try doctor(capped)["ledger"]?.severity == .warning, "the node that runs says so")
+            node.stop()
+            return capped
+        }
+        let later = """
+            def crc32c(octets):
+                sum = 0xffffffff
+                for octet in octets:
+                    sum ^= octet
+                    for _ in range(8):
+                        sum = sum >> 1 ^ (0x82f63b78 if sum & 1 else 0)
+                return sum ^ 0xffffffff
+            with open("/run/state/ledger", "r+b") as ledger:
+                for place in 0, 4096:
+                    ledger.seek(place)
+                    slot = bytearray(ledger.read(4096))
+                    slot[12:16] = (9).to_bytes(4, "little")
+                    slot[8:12] = crc32c(slot[:8] + slot[12:]).to_bytes(4, "little")
+                    ledger.seek(place)
+                    ledger.write(slot)
+            """
+        try lab.node.run(["python3", "-c", later])
+        #expect(try doctor(capped)["ledger"]?.evidence.contains("later forwarder (version 9") == true)
+        try expect("ledger", .error, remedy: "run that version", capped) {
+            try shell("rm /run/state/ledger")
+            return capped
+        }
+        try shell("umount /sys/fs/bpf")
+        try expect("bpffs", .warning, command: "mount -t bpf bpf /sys/fs/bpf", capped)
+    }
+
     @Test("file systems that are not there are notes")
     func mounts() throws {
         try shell("umount /sys/fs/bpf")

@@ -223,11 +223,11 @@ import Testing
         #expect(!(try lab.node.run(["tc", "filter", "show", "dev", "tailscale0", "ingress"]).contains("forwarder:")))
         #expect(!(try lab.node.run(["ip", "rule"]).contains("tailscale0")))
 
-        // The vpn edge too: what it is left with is the kernel's.
+        // The vpn edge too, which a default route makes an uplink: what it is left with is the kernel's.
         try lab.node.run(["sh", "-c", "printf 'tailnet: former\\nvpn: tailscale0' > /run/forwarder.yaml"])
         node.child.signal(SIGHUP)
         try eventually {
-            try !lab.node.run(["tc", "filter", "show", "dev", "tun0", "ingress"]).contains("forwarder:")
+            try !lab.node.run(["tc", "filter", "show", "dev", "tun0", "ingress"]).contains("vpn_ingress")
         }
         #expect(try !lab.passes())
     }

@@ -16,6 +16,8 @@ struct ForwarderTests {
             (["run", "--binding-port", "1"], "--binding-ports"), (["run", "--flows"], "forwarder run --help"),
             (["run", "--flows", "12"], "--flows 65536"), (["run", "--flows=12"], "--flows 65536"),
             (["run", "--tailnet", "tun0"], "--tailnet tailscale0 --vpn tun0"),
+            (["run", "--cap", "35"], "--cap 35GB"), (["run", "--cap-zone", "Berlin"], "--cap-zone Europe/Berlin"),
+            (["run", "--cap", "1GB", "--cap-stages", "2GB stop"], "--cap 35GB --cap-stages '80% warn, "),
             (["run", "--wait", "-1"], "forwarder run --help"), (["run", "--wait", "soon"], "forwarder run --help"),
             (["run", "extra"], "forwarder run --help"), (["status", "--flows", "4096"], "forwarder status --help"),
             (["flows", "--top", "0"], "forwarder flows --help"), (["flows", "--top"], "forwarder flows --help"),

@@ -20,7 +20,7 @@ import Testing
         try lab.node.ip("route del default via 10.64.0.1\nroute del ::/0 via fd00:64::1")
         vpn = try Self.resolver(at: "10.64.0.1", answering: "10.0.0.64", on: lab)
         direct = try Self.resolver(at: "198.18.1.1", answering: "10.0.0.18", on: lab)
-        try write(original, to: "/etc/resolv.conf")
+        try lab.node.write(original, to: "/etc/resolv.conf")
     }
 
     private static func resolver(at address: String, answering answer: String, on lab: PlainLab) throws -> ChildProcess
@@ -35,10 +35,6 @@ import Testing
         ])
         try eventually { server.standardError.contains("started") }
         return server
-    }
-
-    private func write(_ text: String, to path: String) throws {
-        try lab.node.run(["sh", "-c", "cat > \(path)"], input: text)
     }
 
     private var resolvConf: String { get throws { try lab.node.run(["cat", "/etc/resolv.conf"]) } }
@@ -155,13 +151,13 @@ import Testing
         var node = try start()
         #expect(node.stop() == .exited(0))
         let taken = try resolvConf
-        try write(String(repeating: "# long\n", count: 10_000), to: "/etc/resolv.conf")
+        try lab.node.write(String(repeating: "# long\n", count: 10_000), to: "/etc/resolv.conf")
         let down = try lab.node.start([Binary.path.path, "down"])
         #expect(down.wait(upTo: .seconds(10)) == .exited(69), "\(down.standardError)")
         #expect(down.standardError.contains("all else is given back"), "\(down.standardError)")
         #expect(try !lab.node.run(["ip", "rule"]).contains("proto 240"))
         #expect(try !lab.node.run(["tc", "qdisc"]).contains("clsact"))
-        try write(taken, to: "/etc/resolv.conf")
+        try lab.node.write(taken, to: "/etc/resolv.conf")
         node = try start()
         #expect(try node.ask(["down"]).contains("gave back"))
     }
@@ -171,14 +167,14 @@ import Testing
         let node = try start()
         let theirs = "nameserver 100.100.100.100\nsearch tail1.ts.net\n"
         for _ in 0..<3 {
-            try write(theirs, to: "/etc/resolv.conf")
+            try lab.node.write(theirs, to: "/etc/resolv.conf")
             try eventually { try resolvConf.contains("nameserver 127.0.0.51") }
         }
         #expect(try dig("a.example.org") == byVPN, "100.100.100.100 is no resolver of the VPN's")
         let told = node.child.standardError.split(separator: "\n").filter { $0.contains("has rewritten") }
         #expect(told.count == 1, "\(told)")
         // In a hurry: a fight of many rounds does not cost many writes.
-        for _ in 0..<50 { try write(theirs, to: "/etc/resolv.conf") }
+        for _ in 0..<50 { try lab.node.write(theirs, to: "/etc/resolv.conf") }
         try eventually { try resolvConf.contains("nameserver 127.0.0.51") }
         _ = try node.ask(["down"])
         #expect(try resolvConf == theirs)
@@ -202,7 +198,7 @@ import Testing
     func fullDisk() throws {
         try lab.node.run(["sh", "-c", "mkdir /run/full && mount -t tmpfs -o size=4k tmpfs /run/full"])
         let theirs = "nameserver 10.64.0.1\n" + String(repeating: "# of theirs\n", count: 330)
-        try write(theirs, to: "/run/full/resolv.conf")
+        try lab.node.write(theirs, to: "/run/full/resolv.conf")
         try lab.node.run(["mount", "--bind", "/run/full/resolv.conf", "/etc/resolv.conf"])
         let node = try ForwarderProcess(Binary.path.path, on: lab, ["--dns-direct", "198.18.1.1"])
         #expect(try resolvConf == theirs)
@@ -212,7 +208,7 @@ import Testing
 
     @Test("a resolv.conf that cannot be written and asks us already is as good")
     func ownersOwn() throws {
-        try write("nameserver 127.0.0.51\n", to: "/etc/resolv.conf")
+        try lab.node.write("nameserver 127.0.0.51\n", to: "/etc/resolv.conf")
         try lab.node.run(["mount", "-o", "remount,bind,ro", "/etc/resolv.conf"])
         let node = try start(["--dns-vpn", "10.64.0.1"])
         #expect(try #require(try node.status().dns).isTakenOver)
@@ -233,7 +229,7 @@ import Testing
         "without a resolver for the VPN's side other names fail, which is told; Tailscale's do not; one that comes is taken"
     )
     func nobodyToAsk() throws {
-        try write("nameserver 127.0.0.11\n", to: "/etc/resolv.conf")
+        try lab.node.write("nameserver 127.0.0.11\n", to: "/etc/resolv.conf")
         let node = try start()
         #expect(node.child.standardError.contains("next: name the VPN's resolver, for example FORWARDER_DNS_VPN="))
         #expect(try node.status().dns?.trouble == .nobody)
@@ -244,7 +240,7 @@ import Testing
         #expect(!direct.standardError.contains("example.org"))
         #expect(try finding().severity == .warning)
         // As Gluetun does once its tunnel is up.
-        try write("nameserver 10.64.0.1\n", to: "/etc/resolv.conf")
+        try lab.node.write("nameserver 10.64.0.1\n", to: "/etc/resolv.conf")
         try eventually { try node.status().dns?.vpn == "10.64.0.1" }
         try eventually { try resolvConf.contains("nameserver 127.0.0.51") }
         #expect(try dig("b.example.org") == byVPN)

@@ -59,11 +59,10 @@ import Testing
         #expect(try guards("eth0") && guards("eth1"))
         forwarder.stop()
         let file = "/run/forwarder.yaml"
-        func write(_ text: String) throws { try lab.node.run(["sh", "-c", "cat > \(file)"], input: text) }
-        try write("uplink: eth0\n")
+        try lab.node.write("uplink: eth0\n", to: file)
         let node = try ForwarderProcess(Binary.path.path, on: lab, ["--config", file])
         try eventually { try node.status().edges.uplink?.name == "eth0" }
-        try write("uplink: eth1\n")
+        try lab.node.write("uplink: eth1\n", to: file)
         node.child.signal(SIGHUP)
         try eventually { try node.status().edges.uplink?.name == "eth1" }
         try eventually { try guards("eth1") && !guards("eth0") }

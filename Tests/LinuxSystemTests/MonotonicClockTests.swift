@@ -11,4 +11,11 @@ import Testing
         #expect(passed >= 100_000_000)
         #expect(Duration.nanoseconds(passed) - measured < .milliseconds(50))
     }
+
+    @Test("the time since boot is the uptime that the kernel tells")
+    func uptime() throws {
+        let text = String(decoding: try #require(try TextFile("/proc/uptime").read()), as: UTF8.self)
+        let uptime = try #require(text.split(separator: " ").first.flatMap { Double($0) })
+        #expect((uptime...uptime + 5).contains(Double(MonotonicClock().nanosecondsSinceBoot) / 1e9))
+    }
 }

@@ -148,8 +148,11 @@ private let both = Outcome.passed("vpn_to_both")
         let steering = try Self.opened()
         func meets(_ packet: Octets) throws -> Outcome { try steering.run(.vpnIngress, on: frame(packet)) }
         let rest = Octets(repeating: 1, count: 16)
+        func billed() throws -> UInt64? { try steering.readMeters().meters["tunnel_ingress"]?.bytes }
 
+        let before = try #require(try billed())
         let overtaking = try meets(ipv4(remote4, exit4, .udp, id: 9, offset: 16, rest))
+        #expect(try billed() == before + 36, "rather counted than hidden")
         let first = try meets(ipv4(remote4, exit4, .udp, id: 9, more: true, udp(53, 30000)))
         let middle = try meets(ipv4(remote4, exit4, .udp, id: 9, offset: 16, more: true, rest))
         let last = try meets(ipv4(remote4, exit4, .udp, id: 9, offset: 32, rest))

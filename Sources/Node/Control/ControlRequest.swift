@@ -9,14 +9,26 @@ package enum ControlRequest: Codable, Equatable, Sendable {
     case status
     /// Answered by a `FlowsReport` of the `top` busiest.
     case flows(top: Int, addresses: Addresses)
+    /// Answered by a `QuotaReport`, after the change.
+    case quota(Change?)
     /// Answered by a `StatusReport` of a node that is stopping.
     case stop
+
+    /// What a person may do about the cap.
+    package enum Change: Codable, Equatable, Sendable {
+        /// So many bytes more, for this period.
+        case grant(UInt64)
+        /// No cap until the next period.
+        case lift
+        /// The count of this period begins anew.
+        case reset
+    }
 
     /// How many flows may be listed at once; more would make the answer larger than `ControlClient` reads.
     package static let topRange = 1...1_000
 
-    private enum Verb: String, Codable { case status, flows, stop }
-    private enum Keys: CodingKey { case verb, top, reveal }
+    private enum Verb: String, Codable { case status, flows, quota, grant, lift, reset, stop }
+    private enum Keys: CodingKey { case verb, top, reveal, bytes }
 
     package init(from decoder: any Decoder) throws {
         let keys = try decoder.container(keyedBy: Keys.self)
@@ -25,6 +37,10 @@ package enum ControlRequest: Codable, Equatable, Sendable {
             self = .status
         case .stop:
             self = .stop
+        case .quota: self = .quota(nil)
+        case .grant: self = .quota(.grant(try keys.decode(UInt64.self, forKey: .bytes)))
+        case .lift: self = .quota(.lift)
+        case .reset: self = .quota(.reset)
         case .flows:
             let top = try keys.decodeIfPresent(Int.self, forKey: .top) ?? 20
             guard Self.topRange.contains(top) else {
@@ -42,6 +58,12 @@ package enum ControlRequest: Codable, Equatable, Sendable {
             try keys.encode(Verb.status, forKey: .verb)
         case .stop:
             try keys.encode(Verb.stop, forKey: .verb)
+        case .quota(nil): try keys.encode(Verb.quota, forKey: .verb)
+        case .quota(.grant(let bytes)):
+            try keys.encode(Verb.grant, forKey: .verb)
+            try keys.encode(bytes, forKey: .bytes)
+        case .quota(.lift): try keys.encode(Verb.lift, forKey: .verb)
+        case .quota(.reset): try keys.encode(Verb.reset, forKey: .verb)
         case .flows(let top, let addresses):
             try keys.encode(Verb.flows, forKey: .verb)
             try keys.encode(top, forKey: .top)

@@ -40,15 +40,25 @@ package final class ControlServer: Sendable {
     }
 
     /// Serves until `stop`. `answer` is asked on this thread; while it thinks, nobody else is served.
-    package func serve(_ answer: (ControlRequest) throws(Refusal) -> any Report) {
+    ///
+    /// - Parameter rest: called once nobody has asked for a second, after somebody has.
+    package func serve(
+        whenQuiet rest: () -> Void = {}, _ answer: (ControlRequest) throws(Refusal) -> any Report
+    ) {
         var connections: [Connection] = []
+        var hasAnswered = false
         while true {
             let accepting = connections.count < Self.connectionLimit
             var waitingFor: [(raw: CInt, events: CInt)] = [(listener.raw, accepting ? POLLIN : 0)]
             waitingFor += connections.map { ($0.socket.raw, $0.isAsking ? POLLIN : POLLOUT) }
 
-            let ready = UnixSocket.wait(waitingFor, milliseconds: Self.untilFirstDeadline(of: connections))
+            let patience = connections.isEmpty && hasAnswered ? 1000 : Self.untilFirstDeadline(of: connections)
+            let ready = UnixSocket.wait(waitingFor, milliseconds: patience)
             guard ready[0] & POLLHUP == 0 else { return }
+            if connections.isEmpty, hasAnswered, ready[0] == 0 {
+                hasAnswered = false
+                rest()
+            }
             let now = ContinuousClock.now
             for (connection, events) in zip(connections, ready[1...]) where events != 0 {
                 connection.advance(answer, until: now + Self.patience)
@@ -56,6 +66,7 @@ package final class ControlServer: Sendable {
             connections.removeAll { $0.isDone || $0.deadline <= now }
             if ready[0] != 0 {
                 if let socket = UnixSocket.accept(listener) {
+                    hasAnswered = true
                     connections.append(Connection(socket, deadline: now + Self.patience))
                 } else if Glibc.errno != EAGAIN {
                     // Out of descriptors, perhaps: who waits goes on waiting, and we do not spin.

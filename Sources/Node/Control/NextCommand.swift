@@ -8,7 +8,7 @@ package func nextCommand(_ verb: String, controlSocket: String) -> String {
 }
 
 /// A text as a shell reads it back in one piece.
-private func shellWord(_ text: String) -> String {
-    if text.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "/-._".contains($0)) }) { return text }
+func shellWord(_ text: String) -> String {
+    if text.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "/-._,:%".contains($0)) }) { return text }
     return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
 }

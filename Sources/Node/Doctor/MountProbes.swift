@@ -24,22 +24,42 @@ struct Mount: Equatable {
     }
 
     static func now() -> [Mount] { all(inTable: kernelText("/proc/thread-self/mountinfo") ?? "") }
+
+    /// The one that a file or directory is on; nil where that is not there.
+    static func holding(_ path: String) -> Mount? {
+        guard let whole = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(whole) }
+        return holding(unsafe String(cString: whole), among: now())
+    }
+
+    /// - Parameter path: without links.
+    static func holding(_ path: String, among mounts: [Mount]) -> Mount? {
+        mounts.filter { $0.path == "/" || path == $0.path || path.hasPrefix($0.path + "/") }
+            .max { $0.path.utf8.count < $1.path.utf8.count }
+    }
 }
 
 extension Probe {
     static let bpffs = Probe(
-        "bpffs", "Is a writable bpf file system at /sys/fs/bpf, for what is to outlive a node?", worst: .note
-    ) { _ in
-        judge(bpffs: Mount.now(), isWritable: unsafe access("/sys/fs/bpf", W_OK) == 0)
+        "bpffs", "Is a writable bpf file system at /sys/fs/bpf, for what is to outlive a node?", worst: .warning
+    ) { surroundings in
+        judge(
+            bpffs: Mount.now(), isWritable: unsafe access("/sys/fs/bpf", W_OK) == 0,
+            isCapped: surroundings.status.map { $0.cap != nil } ?? (surroundings.settings.cap.limit != nil))
     }
 
-    static func judge(bpffs mounts: [Mount], isWritable: Bool) -> Finding {
-        let remedy =
-            "give the container `volumes: [/sys/fs/bpf:/sys/fs/bpf]`, or on the host: mount -t bpf bpf /sys/fs/bpf"
-        guard mounts.contains(Mount(path: "/sys/fs/bpf", type: "bpf")) else {
-            return .note("no bpf file system is at /sys/fs/bpf", remedy: remedy)
-        }
-        guard isWritable else { return .note("/sys/fs/bpf is not writable for this process", remedy: remedy) }
-        return .ok("a bpf file system is at /sys/fs/bpf")
+    static let mountingBPFFS =
+        "give the container `volumes: [/sys/fs/bpf:/sys/fs/bpf]`, or on the host: mount -t bpf bpf /sys/fs/bpf"
+
+    /// - Parameter isCapped: whether there is a count that should outlive a crash.
+    static func judge(bpffs mounts: [Mount], isWritable: Bool, isCapped: Bool) -> Finding {
+        let isThere = mounts.contains(Mount(path: "/sys/fs/bpf", type: "bpf"))
+        guard !isThere || !isWritable else { return .ok("a bpf file system is at /sys/fs/bpf") }
+        let obstacle =
+            isThere ? "/sys/fs/bpf is not writable for this process" : "no bpf file system is at /sys/fs/bpf"
+        guard isCapped else { return .note(obstacle, remedy: mountingBPFFS) }
+        return .warning(
+            "\(obstacle): each crash of a node charges the cap a reserve, and what passes while none runs is not counted",
+            remedy: mountingBPFFS)
     }
 }

@@ -1,7 +1,9 @@
+import Cap
 import DataPlane
 import Glibc
 import LinuxNetwork
 import LinuxSystem
+import Steering
 
 /// What `forwarder down` did: it gives the host back, whoever left something there.
 package struct DownReport: Report {
@@ -21,6 +23,8 @@ package struct DownReport: Report {
     package private(set) var routes: [String] = []
     /// The file by which names were asked of a node's stub resolver, where it was taken over.
     package private(set) var resolvConf: String?
+    /// Where the ledger of the cap is into which was written what the programs had counted.
+    package private(set) var settled: String?
 
     /// Stops a running node, then takes every program of ours from every interface: of this node, a dead one, or
     /// another version. From then on the kernel routes exit traffic as it did before.
@@ -63,6 +67,8 @@ package struct DownReport: Report {
             throw Refusal(
                 couldNot: "give the host back", error, remedy: "run it as root in the node's network namespace")
         }
+        var unsettled: Refusal?
+        do throws(Refusal) { try settle(settings) } catch { unsettled = error }
         do throws(KernelError) {
             if try NameService.giveBack() { resolvConf = NameService.file.path }
         } catch {
@@ -71,7 +77,19 @@ package struct DownReport: Report {
                     "give back \(NameService.file.path), which may ask a stub resolver of ours; all else is given back",
                 error, remedy: "make it a file that can be written, then ask again")
         }
+        if let unsettled { throw unsettled }
         lock.release()
+    }
+
+    /// Nothing counts any more: what was counted goes into the ledger, for the counters go with their names.
+    private mutating func settle(_ settings: NodeSettings) throws(Refusal) {
+        guard let pins = Pins(of: settings) else { return }
+        let directory = settings.stateDirectory
+        do throws(LedgerRefusal) {
+            if try pins.settle(settings.cap, in: directory) { settled = directory }
+        } catch {
+            throw Refusal(unsettled: error, in: directory, pins)
+        }
     }
 
     /// What somebody else takes away meanwhile is gone, too.

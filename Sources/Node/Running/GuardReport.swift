@@ -14,8 +14,8 @@ package struct GuardReport: Report {
     /// All that holds now, in its order, as `run --dry-run` tells it.
     package let steps: [String]
 
-    /// - Throws: what the kernel refused; nothing of it is left then. Also that there is no uplink to guard, but then the
-    ///   rules hold.
+    /// - Throws: what the kernel refused; nothing of it is left then. Also that there is no uplink to guard, or no ledger of
+    ///   what passes, but then all else holds.
     package init(closing settings: NodeSettings) throws(Refusal) {
         var host = try refusing(couldNot: "close the host") { () throws(KernelError) in try Host() }
         let lock = try Host.lock()
@@ -35,7 +35,16 @@ package struct GuardReport: Report {
             return
         }
         if let refusal = edges.unfit(settings) ?? edges.uplinks.lockOut(settings) { throw refusal }
-        var steering = try Session.load()
+        // To close is more urgent than to count.
+        var unbilled: Refusal?
+        var steering: Steering
+        do throws(Refusal) {
+            steering = try Steering(countingFor: settings)
+            do throws(Refusal) { try steering.beginBill(settings) } catch { unbilled = error }
+        } catch {
+            unbilled = error
+            steering = try Session.load(nil)
+        }
         for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
         var made: [Plan.Step] = []
         do throws(KernelError) {
@@ -54,6 +63,7 @@ package struct GuardReport: Report {
                     ?? "no default route leads to one; the rules of the host hold already",
                 remedy: "run it again once the uplink is there, or name it: --uplink eth0", exitCode: .unavailable)
         }
+        if let unbilled { throw unbilled }
         interfaces = edges.uplinks.links.map(\.name)
         steps = plan.steps.map(\.description)
         lock.release()

@@ -53,7 +53,7 @@ extension RunningNode {
         if course.told.missing != missing, missing.isEmpty { course.startEnds = now + .seconds(1) }
         tell(missing, session, settings, &course.told)
         if let ended = course.startEnds, now >= ended {
-            ResidentMemory.forgetStart()
+            ResidentMemory.forgetCode()
             course.startEnds = nil
         }
         if missing.isEmpty { course.deadline = nil }

@@ -25,11 +25,15 @@ struct Plan: Sendable {
 
     let steps: [Step]
 
-    /// What closes a host, before it has an edge: the guard on the uplinks, and rules by which the kernel routes nothing that
+    /// What closes a host, before it has an edge: the guard on the uplinks, and what counts there, and rules by which the kernel routes nothing that
     /// comes in by the tailnet edge but to what is kept local, nor anything that the VPN sends without being asked, though
     /// those edges be made anew while nobody runs. Then the ways of the control plane.
     init(closing settings: NodeSettings, beside uplinks: Uplinks) {
-        let guarded = uplinks.links.map { Step.program(.guardEgress, on: $0.name) }
+        // Where uplink and VPN are one, the program of the VPN's edge counts.
+        let guarded = uplinks.links.flatMap { link in
+            [Step.program(.guardEgress, on: link.name)]
+                + (link.name == settings.vpn ? [] : [.program(.uplinkIngress, on: link.name)])
+        }
         let closed = AddressFamily.allCases.map { Rule.closing(settings.tailnet, $0) } + Rule.closingClientDNS
         let open = settings.local.map { prefix in
             Rule(

@@ -72,7 +72,7 @@ extension Plan.Step {
                 Attachment.removeEmptyHooks(of: link, host.netlink)
                 throw error
             }
-            return predecessors.isEmpty
+            return !predecessors.contains { $0.isInPlace(of: filter) }
         case .port(let side):
             let link = try present(side.portName, host.netlink)
             // Silent before it comes up: its own solicitations would meet us as packets of a client.

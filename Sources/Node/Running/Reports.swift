@@ -18,6 +18,10 @@ extension StatusReport {
         dns = node.nameReport
         vpn = node.tunnelReport
         notes = node.noted.withLock { $0 }
+        if let quota = node.quota.withLock({ $0 })?.latestReport {
+            cap = Cap(quota)
+            notes += quota.notes
+        }
         switch state {
         case .starting:
             throw Refusal(
@@ -64,6 +68,7 @@ extension StatusReport {
         flows.expired = statistics.flowsExpired
         flows.flushed = snapshot.flowsFlushed
         bindings.inUse = snapshot.bindingsInUse
+        cap?.queue = ["egress": Queue(snapshot.queues.egress), "ingress": Queue(snapshot.queues.ingress)]
         drops = Dictionary(
             uniqueKeysWithValues: DropReason.all.map { ($0.name.description, statistics.dropped($0)) })
         errors = Errors(
@@ -111,6 +116,23 @@ extension StatusReport.Edge {
 extension StatusReport.Traffic {
     fileprivate init(_ traffic: Statistics.Traffic) {
         self.init(packets: traffic.packets, bytes: traffic.bytes, superPackets: traffic.superPackets)
+    }
+}
+
+extension StatusReport.Cap {
+    fileprivate init(_ quota: QuotaReport) {
+        self.init(
+            limitBytes: quota.limitBytes, usedBytes: quota.usedBytes, remainingBytes: quota.remainingBytes,
+            stage: quota.stage, rateBitPerS: quota.rateBitPerS, periodEnd: quota.periodEnd)
+    }
+}
+
+extension StatusReport.Queue {
+    fileprivate init(_ queue: Snapshot.Queue) {
+        func milliseconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds / 1_000) / 1_000 }
+        self.init(
+            waitingPackets: queue.packets, waitingBytes: queue.bytes, delayMeanMs: milliseconds(queue.meanDelay),
+            delayLongestMs: milliseconds(queue.longestDelay), marked: queue.marked)
     }
 }
 

@@ -1,3 +1,5 @@
+import Cap
+import FoundationEssentials
 import Glibc
 import LinuxNetwork
 import LinuxSystem
@@ -10,7 +12,7 @@ import SystemPackage
 /// socket, stops.
 ///
 /// Four threads: the caller's follows signals and interfaces, one answers the control socket, one asks tailscaled, one
-/// moves packets. A fifth answers names, where these are split.
+/// moves packets. A fifth answers names, where these are split; one more counts what is used of a cap, and one writes its ledger.
 package final class RunningNode: Sendable {
     enum State: Sendable {
         case starting
@@ -30,6 +32,9 @@ package final class RunningNode: Sendable {
     private let logger: Logger
     private let stopRequest: EventDescriptor
     private let nameService = Mutex<NameService?>(nil)
+    let quota = Mutex<QuotaWatch?>(nil)
+    /// Seconds since 1970.
+    private let capLifted = Mutex(Int64.min)
     let tunnel = TunnelWatch()
     /// What the last look found that a person should know.
     let noted = Mutex<[String]>([])
@@ -73,7 +78,9 @@ package final class RunningNode: Sendable {
         let server = try ControlServer(path: settings.controlSocket)
         let serving = try refusing(couldNot: "answer on the control socket") { () throws(KernelError) in
             try LinuxSystem.Thread(named: "fwd-control") { [self] in
-                server.serve { (request: ControlRequest) throws(Refusal) in try answer(request) }
+                server.serve(whenQuiet: ResidentMemory.forgetCode) { (request: ControlRequest) throws(Refusal) in
+                    try answer(request)
+                }
             }
         }
         let outcome = Result { () throws(Refusal) in try forward(patience) }
@@ -88,6 +95,7 @@ package final class RunningNode: Sendable {
             try SubnetRouteWatch(socket: settings.tailscaledSocket)
         }
         defer { tailscaled.end() }
+        try QuotaWatch.expectDirectory(settings)
         var host = try refusing(couldNot: "ask for interfaces") { () throws(KernelError) in try Host() }
         let lock = try Host.lock()
         let (edges, routing) = try choose(settings, host)
@@ -102,6 +110,8 @@ package final class RunningNode: Sendable {
         // The first packets should know already which networks stay here.
         _ = UnixSocket.wait([(signals.raw, POLLIN), (tailscaled.descriptor, POLLIN)], milliseconds: 2_000)
         do throws(Refusal) {
+            // Nothing is forwarded before what was used is known.
+            try beginQuota(session, settings)
             while true {
                 state.withLock { $0 = .running(session) }
                 try follow(session, &course, tailscaled, names, host)
@@ -111,11 +121,14 @@ package final class RunningNode: Sendable {
                     session = try reload(session, &course, &host)
                     tailscaled.move(to: settings.tailscaledSocket)
                 case .stop:
+                    session.close()
+                    endQuota()
                     try finish(session)
                     let down = nextCommand("down", controlSocket: settings.controlSocket)
                     log.info("stopped; exit traffic is dropped until the next run, or until `\(down)`")
                     return
                 case .loopEnded:
+                    endQuota()
                     try finish(session)
                     throw Refusal(
                         couldNot: "go on forwarding", because: "the packet loop has ended without a reason",
@@ -124,6 +137,8 @@ package final class RunningNode: Sendable {
             }
         } catch {
             state.withLock { $0 = .stopping }
+            session.close()
+            endQuota()
             if !session.hasForwarded { names?.takeBack(log) }
             session.takeBack(host)
             throw error
@@ -169,10 +184,27 @@ package final class RunningNode: Sendable {
         do throws(Refusal) {
             new = try reread()
             chosen = try choose(new, host)
+            try QuotaWatch.expectDirectory(new)
+            if new.cap.limit != nil, old.cap.limit != nil, new.stateDirectory != old.stateDirectory {
+                throw Refusal(
+                    couldNot: "take a new state_dir", because: "the ledger is kept in \(old.stateDirectory)",
+                    remedy: "start the node again", exitCode: .usage)
+            }
             guard new.controlSocket == old.controlSocket else {
                 throw Refusal(
                     couldNot: "take a new control socket", because: "the node answers on \(old.controlSocket)",
                     remedy: "start the node again", exitCode: .usage)
+            }
+            if new.needsNewLoop(after: old), quota.withLock({ $0 })?.awaitDisk() == false {
+                throw Refusal(
+                    couldNot: "take settings that need a new packet loop",
+                    because:
+                        "the disk under \(old.stateDirectory) does not answer, and what was counted is to be written first",
+                    remedy: "see to that disk, then send SIGHUP again", exitCode: .unavailable)
+            }
+            if old.cap.limit == nil {
+                let began = Int64(session.startedAt.timeIntervalSince1970)
+                try beginQuota(session, new, uncappedSince: max(began, capLifted.withLock { $0 }))
             }
         } catch {
             log.error("the new settings are refused, the old ones stay: \(error)")
@@ -180,13 +212,20 @@ package final class RunningNode: Sendable {
         }
         current.withLock { $0 = new }
         log.info("settings read again")
+        quota.withLock { $0 }?.follow(new.cap)
+        if new.cap.limit == nil, old.cap.limit != nil {
+            // Or a later node with a cap would bill what passes without one; but what no ledger has is nowhere else.
+            if endQuota() { session.unpinMeters() }
+            capLifted.withLock { $0 = SystemClock.seconds }
+            session.set(.open)
+        }
         if new.dns != old.dns { log.notice("how names are split changes with the next start") }
         let edges = Set([new.tailnet, new.vpn])
         if edges != [old.tailnet, old.vpn] { course.told.missing = nil }
         // Of uplinks, too, the guard is taken where another was named: it would refuse all by an interface that it does not know.
         let uplinks = new.uplink.map { named in session.edges.uplinks.links.map(\.name).filter { $0 != named } } ?? []
         session.leave(edges: ([old.tailnet, old.vpn] + uplinks).filter { !edges.contains($0) })
-        guard (new.io, new.flows, new.bindingPorts) != (old.io, old.flows, old.bindingPorts) else { return session }
+        guard new.needsNewLoop(after: old) else { return session }
         log.notice("these settings take a new packet loop: all flows end, and the counts begin again")
         course.told.missing = nil
         let lock = try Host.lock()
@@ -200,16 +239,21 @@ package final class RunningNode: Sendable {
         _ session: Session, _ chosen: (edges: Edges, routing: Routing), by new: NodeSettings, or old: NodeSettings,
         _ host: inout Host
     ) throws(Refusal) -> Session {
+        session.close()
+        endQuota()
         try finish(session)
         do throws(Refusal) {
             let renewed = try Session(new, chosen.edges, chosen.routing, &host)
+            try beginQuota(renewed, new)
             renewed.leave(edges: session.edgesToLeave)
             return renewed
         } catch {
             log.error("the new settings cannot be met here, the old ones are taken again: \(error)")
             current.withLock { $0 = old }
             let (edges, routing) = try choose(old, host)
-            return try Session(old, edges, routing, &host)
+            let session = try Session(old, edges, routing, &host)
+            try beginQuota(session, old)
+            return session
         }
     }
 
@@ -222,6 +266,27 @@ package final class RunningNode: Sendable {
         }
     }
 
+    // MARK: The cap
+
+    /// - Parameter uncappedSince: since when the session has counted without one.
+    private func beginQuota(
+        _ session: Session, _ settings: NodeSettings, uncappedSince: Int64? = nil
+    ) throws(Refusal) {
+        guard settings.cap.limit != nil else { return }
+        let watch = try QuotaWatch(
+            settings.cap, in: settings.stateDirectory, of: session, uncappedSince: uncappedSince, log)
+        quota.withLock { $0 = watch }
+    }
+
+    /// What passes after this is on no bill: the ways are closed before it.
+    ///
+    /// - Returns: whether all before it is.
+    @discardableResult
+    private func endQuota() -> Bool {
+        let watch = quota.withLock { $0.take() }
+        return watch?.end() ?? true
+    }
+
     // MARK: Answers
 
     private func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
@@ -229,9 +294,27 @@ package final class RunningNode: Sendable {
         switch request {
         case .status: return try StatusReport(self, state)
         case .flows(let top, let addresses): return try FlowsReport(state, top: top, addresses: addresses)
+        case .quota(let change):
+            guard let quota = quota.withLock({ $0 }) else {
+                throw settings.cap.limit == nil ? .nothingCapped : .notYetCounting
+            }
+            switch change {
+            case nil: break
+            case .grant(let count): try quota.grant(ByteCount(count))
+            case .lift: try quota.lift()
+            case .reset: try quota.reset()
+            }
+            return quota.report
         case .stop:
             stopRequest.signal()
             return try StatusReport(self, .stopping)
         }
+    }
+}
+
+extension NodeSettings {
+    /// Whether the loop is made of what is other in these.
+    fileprivate func needsNewLoop(after old: NodeSettings) -> Bool {
+        (io, flows, bindingPorts) != (old.io, old.flows, old.bindingPorts)
     }
 }

@@ -48,13 +48,14 @@ final class Session: Sendable {
     ///   - routing: of the same moment.
     /// - Throws: what could not be had; nothing is left of the rest.
     init(_ settings: NodeSettings, _ edges: Edges, _ routing: Routing, _ host: inout Host) throws(Refusal) {
-        var steering = try Self.load()
+        var steering = try Steering(countingFor: settings)
         for program in Steering.Program.allCases { host.programs[program] = steering.loaded(program) }
         marks = ControlPlaneMarks(steering.controlPlane)
         host.marks = marks
         // Names are taken before anything else is touched: a second instance ends here.
         var inside = try Self.openPort(.inside)
         var outside = try Self.openPort(.outside)
+        try steering.beginBill(settings)
         var made: [Plan.Step] = []
         do throws(KernelError) {
             // The guard may take the place of another's: it must know at once what passes.
@@ -252,6 +253,32 @@ final class Session: Sendable {
     func guardCounts() throws(KernelError) -> [GuardCount] {
         try steering.withLock { steering throws(KernelError) in try steering.guardCounts() }
     }
+
+    /// What the programs have counted for the bill.
+    func readMeters() throws(KernelError) -> MeterReading {
+        try steering.withLock { steering throws(KernelError) in try steering.readMeters() }
+    }
+
+    /// Has the counters outlive this process, where there is a bpffs.
+    func pinMeters(_ pins: Pins) -> Pinning {
+        steering.withLock { steering in
+            steering.pin(pins)
+            return steering.pinning
+        }
+    }
+
+    /// They end with it.
+    func unpinMeters() { steering.withLock { $0.unpin() } }
+
+    /// What clients' packets may pass from now on.
+    func set(_ gate: Gate) { inquiries.set(gate) }
+
+    /// Has `awaitBell` return when so many more octets have passed.
+    func ring(after octets: UInt64?) { inquiries.bell.ring(after: octets) }
+
+    func ringNow() { inquiries.bell.signal() }
+
+    func awaitBell(milliseconds: Int32) { _ = inquiries.bell.wait(milliseconds: milliseconds) }
 
     /// Packets that the programs dropped, by what they say of it.
     func steeringDrops() throws(KernelError) -> [String: UInt64] {

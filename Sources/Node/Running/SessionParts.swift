@@ -7,9 +7,10 @@ import Steering
 // What a session is made of, each part had or refused by itself: the programs, the ports, the loop.
 
 extension Session {
-    static func load() throws(Refusal) -> Steering {
+    /// - Parameter pins: where counters for the bill are found.
+    static func load(_ pins: Pins?) throws(Refusal) -> Steering {
         do {
-            return try Steering()
+            return try Steering(pins)
         } catch {
             throw Refusal(loading: error)
         }

@@ -18,6 +18,9 @@ package struct NodeSettings: Sendable, Equatable {
     /// None where nothing was said, which is not the same as that there are none.
     package var allow: [GuardRules.Service]?
     package var tunnel = TunnelSettings()
+    package var cap = CapSettings()
+    /// Where what must outlive us is written.
+    package var stateDirectory = "/var/lib/forwarder"
     package var controlSocket = "/run/forwarder/control.sock"
     package var log = Logger.Level.info
 
@@ -39,7 +42,8 @@ package struct NodeSettings: Sendable, Equatable {
                 throw Refusal(
                     couldNot: "read the setting \(setting.key)",
                     because: "\"\(written.text)\" \(error.reason) (\(written.origin.place(of: setting)))",
-                    remedy: "write for example \(written.origin.spelling(of: setting, as: setting.example))",
+                    remedy:
+                        "write for example \(written.origin.spelling(of: setting, as: error.meant ?? setting.example))",
                     exitCode: .usage)
             }
         }
@@ -51,6 +55,7 @@ package struct NodeSettings: Sendable, Equatable {
                 remedy: "write for example --tailnet tailscale0 --\(key) \(key == "vpn" ? "tun0" : "eth0")",
                 exitCode: .usage)
         }
+        try cap.fit(beside: stateDirectory)
     }
 }
 

@@ -35,4 +35,8 @@ package struct Setting: Sendable {
 }
 
 /// Why a text is no value of its setting: ends a sentence that began with the text.
-struct Misfit: Error { let reason: String }
+struct Misfit: Error {
+    let reason: String
+    /// What was probably meant, to be shown in the example's place.
+    var meant: String?
+}

@@ -97,6 +97,24 @@ func socketPath(_ text: String) throws(Misfit) -> String {
     return text
 }
 
+/// An absolute path of a file, or `none`.
+func filePath(_ text: String) throws(Misfit) -> String? {
+    guard text != "none" else { return nil }
+    guard isAbsolutePath(text), !text.hasSuffix("/") else { throw Misfit(reason: "is not the absolute path of a file") }
+    return text
+}
+
+/// An absolute path, without a slash at its end.
+func directoryPath(_ text: String) throws(Misfit) -> String {
+    guard isAbsolutePath(text) else { throw Misfit(reason: "is not the absolute path of a directory") }
+    return text.count > 1 && text.hasSuffix("/") ? String(text.dropLast()) : text
+}
+
+/// PATH_MAX, and room for a name below it.
+private func isAbsolutePath(_ text: String) -> Bool {
+    text.hasPrefix("/") && text.utf8.count < 3_800 && !text.utf8.contains(0)
+}
+
 /// Services joined by commas; `none`, or nothing, is a list too.
 func services(_ text: String) throws(Misfit) -> [GuardRules.Service]? {
     guard !text.isEmpty, text != "none" else { return [] }

@@ -59,6 +59,42 @@ extension Setting {
             "dns_direct_names", \.dns.directNames,
             meaning: "names that are asked over the uplink, too, with all below them, separated by commas",
             example: "login.example.org,vpn.example.net", byDefault: "none", parse: domainNames),
+        Setting(
+            "cap", \.cap.limit, meaning: "how much may be used in a billing period, or none", example: "35GB",
+            byDefault: "none", parse: capLimit),
+        Setting(
+            "cap.meter", \.cap.meter,
+            meaning: "where it is counted: uplink, all that a provider bills, or tunnel, the clients' packets alone",
+            example: "uplink", parse: choice),
+        Setting(
+            "cap.direction", \.cap.direction,
+            meaning: "which way of it is counted: both, egress, ingress or max, the larger of the two", example: "both",
+            parse: choice),
+        Setting(
+            "cap.reset_day", \.cap.resetDay,
+            meaning: "day of the month on which a period begins, 1 to 31; a month that lacks it begins on its last",
+            example: "1"
+        ) { text throws(Misfit) in
+            try wholeNumber(text, in: 1...31)
+        },
+        Setting(
+            "cap.zone", \.cap.zone, meaning: "time zone by whose clocks that day begins", example: "Europe/Berlin",
+            parse: zone),
+        Setting(
+            "cap.stages", \.cap.stages,
+            meaning: "what happens from how much on: warn, rate RATE, pace (evenly until the end) or stop; or none",
+            example: "80% warn, 90% pace, 95% rate 512kbit/s, 100% stop", parse: stages),
+        Setting(
+            "cap.reserve", \.cap.reserve,
+            meaning: "what is left at stop, for the control plane and management: a share of the cap or an amount",
+            example: "1%", parse: portion),
+        Setting(
+            "cap.status_file", \.cap.statusFile, meaning: "file that tells of the cap, written on each change, or none",
+            example: "/run/forwarder/cap.json", byDefault: "none", parse: filePath),
+        Setting(
+            "state_dir", \.stateDirectory,
+            meaning: "directory for what must outlive a restart: what was used of the cap",
+            example: "/var/lib/forwarder", parse: directoryPath),
         controlSocket,
         Setting(
             "log", \.log, meaning: "least level logged: trace, debug, info, notice, warning or error",

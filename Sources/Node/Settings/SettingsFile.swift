@@ -3,6 +3,9 @@ import SystemPackage
 import Yams
 
 /// A YAML file of settings, flattened: `cap: {meter: uplink}` is the key `cap.meter`, a list is joined by commas.
+///
+/// A key that has a value and others below it is written flat, `cap: 35GB` beside `cap.meter: uplink`, or as a map whose
+/// empty key is the value's, `cap: {"": 35GB, meter: uplink}`.
 package struct SettingsFile: Sendable {
     package let path: String
     /// In the order of the file.
@@ -60,21 +63,28 @@ package struct SettingsFile: Sendable {
             // Anchors can make a thousand of one.
             guard entries.count < entryLimit else { throw refusal(path, "it holds more than \(entryLimit) keys") }
             guard case .scalar(let name) = name else { throw refusal(path, "one of its keys is not a word") }
-            let key = prefix + name.string
+            let key = name.string.isEmpty ? String(prefix.dropLast()) : prefix + name.string
+            let text: String
             switch value {
             case .scalar(let scalar):
-                entries.append((key, scalar.string))
+                text = scalar.string
             case .sequence(let sequence):
                 let items = sequence.compactMap(\.scalar?.string)
                 guard items.count == sequence.count else {
                     throw refusal(path, "the list under \(key) holds more than words")
                 }
-                entries.append((key, items.joined(separator: ",")))
+                text = items.joined(separator: ",")
             case .mapping(let mapping):
                 try flatten(mapping, under: key + ".", of: path, into: &entries)
+                continue
             case .alias:
                 throw refusal(path, "\(key) stands for an anchor that is not there")
             }
+            // Yams sees what is written twice, but not what is written flat and in a map.
+            guard !entries.contains(where: { $0.key == key }) else {
+                throw refusal(path, "it says \(key) more than once")
+            }
+            entries.append((key, text))
         }
     }
 

@@ -72,8 +72,8 @@ extension Spec.Origin {
     /// How one writes a setting there.
     func spelling(of setting: Setting, as text: String) -> String {
         switch self {
-        case .flag: "--\(setting.flag) \(text)"
-        case .variable: "\(setting.variable)=\(text)"
+        case .flag: "--\(setting.flag) \(shellWord(text))"
+        case .variable: "\(setting.variable)=\(shellWord(text))"
         case .file: "\(setting.key): \(text)"
         }
     }

@@ -69,6 +69,9 @@ struct Ledger {
     /// Whether each probe of the state is where it ends, as far as that is somewhere.
     var isComplete: Bool { rows[firstRow...].allSatisfy { $0.missing == 0 } }
 
+    /// What came to the uplink of the client without pause, in this state.
+    var seenOfChatter: Int { rows[chatterRow].uplink }
+
     private mutating func addRow(_ flow: String, _ expected: Place) -> Int {
         rows.append(
             .init(state: state, flow: flow, probes: 0, expected: expected, uplink: 0, vpn: 0, leaked: 0))

@@ -26,6 +26,13 @@ struct Provocation {
     /// Nothing holds anything back: the client's packets and tailscaled's lookups must all be seen on the uplink.
     mutating func seeTheControl() throws(LabFailure) {
         ledger.open("guard_off", .init(node: .absent, vpnIsUp: false))
+        // The client's tunnel may take a moment to stand, and who speaks only once would not be heard until then.
+        let begin = ContinuousClock.now
+        while ledger.seenOfChatter < Self.enough, begin.duration(to: .now) < Self.patience {
+            usleep(20_000)
+            ledger.take()
+            try endIfAsked()
+        }
         try look()
         // Each probe, or one family could be watched by nobody. The client without pause has had no answer yet to begin with; and
         // who says that he is the host, IPv4 forwards for nobody (fib_validate_source).
@@ -121,6 +128,8 @@ struct Provocation {
     /// How long a probe may take to be seen, and how long must be watched for one that is not to be.
     private static let slowness = Duration.seconds(1)
     private static let silence = Duration.milliseconds(200)
+    /// Datagrams of the client without pause on the uplink by which it is seen that his tunnel stands.
+    private static let enough = 50
     /// How long traffic may take to come back before that is given up.
     private static let patience = Duration.seconds(15)
 }

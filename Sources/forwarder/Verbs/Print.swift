@@ -63,13 +63,18 @@ struct SettingsReport: Answer {
             vpn: tun0
             local: [192.168.1.0/24, "fd00::/8"]
             log: info
+            cap: 35GB
+            cap.reset_day: 15
             ```
+
+            A key with a dot may also be written as a map, in which the empty key stands for what is before the dot:
+            `cap: {"": 35GB, reset_day: 15}`.
 
             A running node reads file, variables and flags again at SIGHUP. What cannot be meant, or cannot be met on this
             host, is refused, told in the log, and the old settings stay. Other edges (the former are given back), `local`,
-            `uplink`, `guard`, `allow`, `tailscaled_socket`, the `vpn_` settings and `log` are taken while packets flow; `io`,
+            `uplink`, `guard`, `allow`, `tailscaled_socket`, `cap` with its own, the `vpn_` settings and `log` are taken while packets flow; `io`,
             `flows` and `binding_ports` take a new packet loop, with which all flows end and the counts of `status` begin again;
-            `control_socket` and the `dns` settings take a new start.
+            `control_socket`, `state_dir` and the `dns` settings take a new start.
 
             This page is what `forwarder print settings` prints.
 

@@ -53,6 +53,23 @@ extension StatusReport.VPN {
     }
 }
 
+extension StatusReport.Cap {
+    fileprivate var sentence: String {
+        let used = limitBytes.map { "\(bytesText(usedBytes)) of \(bytesText($0)) used" }
+        let rate =
+            switch rateBitPerS {
+            case nil: "not limited"
+            case 0?: "stopped"
+            case let rate?: "\(rate) bit/s each way"
+            }
+        let waiting = queue.values.reduce(0) { $0 + $1.waitingPackets }
+        let delay = queue.values.map(\.delayMeanMs).max() ?? 0
+        return (used ?? "\(bytesText(usedBytes)) used, not capped until the period ends")
+            + (stage.map { "; \($0): clients \(rate)" } ?? "")
+            + (waiting > 0 ? "; \(waiting) packets wait, some \(decimalText(delay, places: 0)) ms" : "")
+    }
+}
+
 extension StatusReport: Answer {
     var text: String {
         let present = [("tailnet", edges.tailnet), ("vpn", edges.vpn), ("uplink", edges.uplink)]
@@ -75,7 +92,8 @@ extension StatusReport: Answer {
                 ["local", local.isEmpty ? "none" : local.joined(separator: ", ")],
                 ["control", control],
                 ["guard", `guard`?.sentence ?? "none"],
-            ] + notes.enumerated().map { [$0 == 0 ? "note" : "", $1] } + (dns.map { [["names", $0.sentence]] } ?? [])
+            ] + (cap.map { [["cap", $0.sentence]] } ?? []) + notes.enumerated().map { [$0 == 0 ? "note" : "", $1] }
+                + (dns.map { [["names", $0.sentence]] } ?? [])
                 + [
                     ["flows", "\(flows.live) of \(flows.capacity) live"],
                     [

@@ -53,6 +53,30 @@ struct ReportTests {
         #expect(try StatusReport(json: report.json()) == report)
     }
 
+    @Test("Of the cap, what is left of it is told, and what waits because of it")
+    func cap() throws {
+        var report = Examples.status
+        report.cap = .init(usedBytes: 5, periodEnd: Examples.start)
+        #expect(
+            String(decoding: try report.json(), as: UTF8.self)
+                .contains(#","cap":{"period_end":"2025-11-21T00:00:00Z","queue":{},"used_bytes":5},"control_plane"#))
+        report.cap?.limitBytes = 12
+        report.cap?.remainingBytes = 7
+        report.cap?.stage = "25% rate 4Mbit/s"
+        report.cap?.rateBitPerS = 4_000_000
+        report.cap?.queue = [
+            "egress": .init(
+                waitingPackets: 3, waitingBytes: 4_500, delayMeanMs: 1.25, delayLongestMs: 20, marked: 9)
+        ]
+        #expect(
+            String(decoding: try report.json(), as: UTF8.self)
+                .contains(
+                    #","cap":{"limit_bytes":12,"period_end":"2025-11-21T00:00:00Z","queue":{"egress":"#
+                        + #"{"delay_longest_ms":20,"delay_mean_ms":1.25,"marked":9,"waiting_bytes":4500,"waiting_packets":3}},"#
+                        + #""rate_bit_per_s":4000000,"remaining_bytes":7,"stage":"25% rate 4Mbit/s","used_bytes":5},"#))
+        #expect(try StatusReport(json: report.json()) == report)
+    }
+
     @Test("A revealed flow is told with exactly these keys and forms")
     func flows() throws {
         let report = FlowsReport(busiest: [Examples.flow(7)], total: 9, addresses: .revealed)

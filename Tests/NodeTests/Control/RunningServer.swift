@@ -102,7 +102,7 @@ enum Examples {
 
     @Sendable static func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
         switch request {
-        case .status, .stop: status
+        case .status, .stop, .quota: status
         case .flows(let top, let addresses):
             FlowsReport(busiest: (0..<top).map(flow), total: 5_000, addresses: addresses)
         }

@@ -92,13 +92,22 @@ struct ProbeJudgementTests {
     @Test func `of two mounts at one place the later covers the earlier`() {
         let mounts = Mount.all(inTable: Self.mounts)
         #expect(mounts.map(\.type) == ["ext4", "sysfs", "bpf"])
-        #expect(Probe.judge(bpffs: mounts, isWritable: true).severity == .ok)
-        #expect(Probe.judge(bpffs: mounts, isWritable: false).severity == .note)
+        #expect(Probe.judge(bpffs: mounts, isWritable: true, isCapped: true).severity == .ok)
+        #expect(Probe.judge(bpffs: mounts, isWritable: false, isCapped: false).severity == .note)
         let covered = Mount.all(inTable: Self.mounts + "\n31 22 0:22 / /sys rw - sysfs sysfs rw")
         #expect(covered.map(\.path) == ["/", "/sys"])
-        #expect(Probe.judge(bpffs: covered, isWritable: true).severity == .note)
+        #expect(Probe.judge(bpffs: covered, isWritable: true, isCapped: false).severity == .note)
         #expect(Mount.all(inTable: "garbage\n1 2 3 4 5 6 7\n").isEmpty)
     }
+
+    @Test(arguments: [
+        ("/", "ext4"), ("/var/lib", "ext4"), ("/sys", "sysfs"), ("/system", "ext4"), ("/sys/fs", "sysfs"),
+    ])
+    func `a file is on the longest mount above it`(path: String, type: String) {
+        #expect(Mount.holding(path, among: Mount.all(inTable: Self.mounts))?.type == type)
+    }
+
+    // MARK: The control plane
 
     @Test func `the control plane is known by our mark or by its own, and the finding says which, and why`() {
         let cgroup = TailscaledCgroup(path: "/sys/fs/cgroup/tailscaled", inode: 7, process: 42)

@@ -107,7 +107,8 @@ struct NodeSettingsTests {
         "The nearest name is the one with the fewest edits, and none where nothing is near",
         arguments: [
             ("flwos", "flows"), ("binding-ports", "binding_ports"), ("tailent", "tailnet"), ("vpm", "vpn"), ("ip", nil),
-            ("controlsocket", "control_socket"), ("logg", "log"), ("mtu", nil), ("cap", nil), ("", nil), ("x", nil),
+            ("controlsocket", "control_socket"), ("logg", "log"), ("mtu", nil), ("cop", "cap"),
+            ("cap.metre", "cap.meter"), ("cap_zone", "cap.zone"), ("", nil), ("x", nil),
             ("tunnel", nil), ("controls", nil),
         ] as [(String, String?)])
     func nearestNames(given: String, expected: String?) {

@@ -45,8 +45,9 @@ struct SpecTests {
 
     @Test("Names follow from the key", arguments: Setting.catalogue)
     func names(setting: Setting) {
-        #expect(setting.variable == "FORWARDER_" + setting.key.uppercased())
-        #expect(setting.flag == setting.key.split(separator: "_").joined(separator: "-"))
+        let words = setting.key.split { $0 == "_" || $0 == "." }
+        #expect(setting.variable == "FORWARDER_" + words.joined(separator: "_").uppercased())
+        #expect(setting.flag == words.joined(separator: "-"))
     }
 
     @Test("Every place's unknown name is refused with the nearest known one")
@@ -65,7 +66,7 @@ struct SpecTests {
         #expect(key.remedy?.contains("uplink?") == true)
     }
 
-    @Test("A name that resembles none is refused without a guess", arguments: ["FORWARDER_CAP", "FORWARDER_X"])
+    @Test("A name that resembles none is refused without a guess", arguments: ["FORWARDER_QUOTA", "FORWARDER_X"])
     func strangeNames(name: String) throws {
         let refused = try #require(refusal { try Spec(environment: [name: "1"]) })
         #expect(refused.remedy == "`forwarder print settings` lists all")

@@ -35,6 +35,8 @@ package struct StatusReport: Report, Equatable {
     /// By drop reason; those that never happened may be missing.
     package var drops: [String: UInt64] = [:]
     package var errors = Errors()
+    /// None where nothing is capped.
+    package var cap: Cap?
     /// None where names are not split.
     package var dns: DNS?
     /// None before the first look at the edges.
