@@ -49,6 +49,9 @@ package final class LoopThread: Sendable {
     /// Readable when the loop has ended.
     package var endedDescriptor: CInt { life.ended.raw }
 
+    /// Nanoseconds that the loop has been on a processor.
+    package var processorNanoseconds: UInt64? { thread.withLock { $0?.processorNanoseconds } }
+
     /// Waits for the loop's end.
     ///
     /// - Throws: why a port could not be read any more.

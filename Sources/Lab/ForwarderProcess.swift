@@ -1,3 +1,4 @@
+internal import CLinux
 internal import FoundationEssentials
 internal import Glibc
 package import LinuxSystem
@@ -74,6 +75,47 @@ package final class ForwarderProcess: Sendable {
             throw LabFailure(couldNot: "read \(path)", because: "it says \(stat)")
         }
         return (user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
+    }
+
+    /// What the thread that moves packets has had so far.
+    package struct LoopTimes: Sendable {
+        /// Seconds on a processor, and seconds that it was ready and had none (sched-stats.rst).
+        package let ran, waited: Double
+        /// Times that it waited for a disk to bring memory back.
+        package let majorFaults: Int
+    }
+
+    package func loopTimes() throws(LabFailure) -> LoopTimes {
+        let tasks = "/proc/\(child.processIdentifier)/task"
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+        guard let loop = threads.first(where: { (try? contents(of: "\(tasks)/\($0)/comm")) == "fwd-loop\n" }) else {
+            throw LabFailure(
+                couldNot: "find the packet loop of forwarder on \(node.name)", because: "no thread has its name")
+        }
+        return try toward("read what the packet loop has had") { () throws(KernelError) in
+            let times = try contents(of: "\(tasks)/\(loop)/schedstat").split(separator: " ").compactMap { Double($0) }
+            // Behind the name, which is in parentheses, the tenth (proc_pid_stat(5)).
+            let fields = try contents(of: "\(tasks)/\(loop)/stat").split(separator: ")").last?.split(separator: " ")
+            return LoopTimes(
+                ran: (times.first ?? 0) / 1e9, waited: (times.dropFirst().first ?? 0) / 1e9,
+                majorFaults: (fields?.dropFirst(9).first).flatMap { Int($0) } ?? 0)
+        }
+    }
+
+    /// Has the kernel take back what of its files is in memory, as on a machine that is short of it.
+    ///
+    /// - Returns: octets of mappings that let it.
+    package func pageOut() throws(LabFailure) -> Int {
+        let path = "/proc/\(child.processIdentifier)/maps"
+        let maps = try toward("read \(path)") { () throws(KernelError) in try contents(of: path) }
+        var octets = 0
+        // "7f00-7f10 r-xp 00000000 fe:00 1234    /usr/lib/libc.so.6"
+        for line in maps.split(separator: "\n") where line.contains(" /") {
+            let ends = line.prefix { $0 != " " }.split(separator: "-").compactMap { UInt($0, radix: 16) }
+            guard ends.count == 2 else { continue }
+            octets += Int(max(0, clinux_page_out(child.processIdentifier, ends[0], Int(ends[1] - ends[0]))))
+        }
+        return octets
     }
 
     /// Stops it where it is, until SIGCONT. One thread takes the signal and stops the others: on a busy machine some go on

@@ -9,7 +9,11 @@ package enum ResidentMemory {
     /// are better given back.
     package static func forgetCode() {
         for mapping in mappings() where mapping.isUnchangedFile {
-            _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: mapping.begin), mapping.length, MADV_DONTNEED)
+            let begin = unsafe UnsafeMutableRawPointer(bitPattern: mapping.begin)
+            // Of memory that is kept, since Linux 5.18; of any other, always.
+            if unsafe madvise(begin, mapping.length, MADV_DONTNEED_LOCKED) != 0 {
+                _ = unsafe madvise(begin, mapping.length, MADV_DONTNEED)
+            }
         }
     }
 

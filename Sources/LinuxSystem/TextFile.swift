@@ -30,6 +30,12 @@ package struct TextFile: Sendable {
         throw KernelError("read", .fileTooLarge, path)
     }
 
+    /// Whether anybody but its owner may read or write it; false where there is none.
+    package var isOpenToOthers: Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & 0o077 != 0
+    }
+
     /// In one write from the beginning, then cut to length: a reader meanwhile finds no empty file. Where not all of it can be
     /// written, on a full disk for example, what was there is put back.
     package func write(_ octets: [UInt8]) throws(KernelError) {

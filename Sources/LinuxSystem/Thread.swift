@@ -33,6 +33,16 @@ package struct Thread: ~Copyable, Sendable {
         discard self
     }
 
+    /// Nanoseconds that it has been on a processor; nil where the kernel does not say, as of one that has ended.
+    package var processorNanoseconds: UInt64? {
+        var clock = clockid_t()
+        var time = timespec()
+        guard unsafe pthread_getcpuclockid(handle, &clock) == 0, unsafe clock_gettime(clock, &time) == 0 else {
+            return nil
+        }
+        return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+    }
+
     /// A thread that nobody joins runs on and cleans up after itself.
     deinit { pthread_detach(handle) }
 }

@@ -28,7 +28,9 @@ extension Probe {
         if release >= .ofUring, io != .poll, limit < ofRing {
             return .note("\(told), which may be too little for io_uring", remedy: remedy)
         }
-        return .ok(told)
+        return .note(
+            "\(told), so none is: on a machine short of memory, packets wait while our code is read from the disk",
+            remedy: remedy)
     }
 
     static let openFiles = Probe("open_files", "May the process open enough files?", worst: .error) { _ in

@@ -68,6 +68,8 @@ package final class RunningNode: Sendable {
         let effective = try refusing(couldNot: "start") { () throws(KernelError) in try Capabilities.effective() }
         let missing = Capabilities([.netAdmin, .bpf]).subtracting(effective)
         guard missing.isEmpty else { throw Refusal(missing: missing) }
+        // Where it may not be kept, all goes well as long as the machine is not short of it; doctor tells.
+        try? LockedMemory.keepAll()
     }
 
     /// Forwards until SIGTERM, SIGINT, or a request to stop.

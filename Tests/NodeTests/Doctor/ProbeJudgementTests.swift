@@ -39,10 +39,11 @@ struct ProbeJudgementTests {
     @Test(
         arguments: [
             (65_536, KernelRelease(5, 10), IOPreference.auto, "warning"), (nil, KernelRelease(5, 10), .auto, "ok"),
-            (65_536, KernelRelease(5, 11), .auto, "ok"), (65_536, KernelRelease(6, 8), .auto, "note"),
-            (65_536, KernelRelease(6, 8), .poll, "ok"), (8 << 20, KernelRelease(6, 8), .auto, "ok"),
+            (65_536, KernelRelease(5, 11), .auto, "note"), (65_536, KernelRelease(6, 8), .auto, "note"),
+            (65_536, KernelRelease(6, 8), .poll, "note"), (8 << 20, KernelRelease(6, 8), .auto, "note"),
+            (nil, KernelRelease(6, 8), .auto, "ok"),
         ] as [(UInt64?, KernelRelease, IOPreference, String)])
-    func `locked memory matters to the programs before Linux 5.11, and to io_uring`(
+    func `locked memory matters to the programs before Linux 5.11, to io_uring, and to the loop`(
         limit: UInt64?, release: KernelRelease, io: IOPreference, severity: String
     ) {
         let finding = Probe.judge(lockedMemory: limit, on: release, io)

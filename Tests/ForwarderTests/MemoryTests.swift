@@ -1,0 +1,31 @@
+import Foundation
+import Lab
+import LinuxSystem
+import Testing
+
+/// What a machine that is short of memory does to a node.
+@Suite(.serialized, .labCanBeBuilt) struct MemoryTests {
+    @Test("a packet waits for no disk where memory may be locked; where it may not, all of the node is read again")
+    func paging() throws {
+        #expect(try majorFaults(capabilities: [.netAdmin, .bpf, .ipcLock]) == 0)
+        #expect(try majorFaults(behind: ["prlimit", "--memlock=8388608"], capabilities: [.netAdmin, .bpf]) > 0)
+    }
+
+    /// Times that the loop waited for a disk while everything that could be was paged out under it.
+    private func majorFaults(behind wrapper: [String] = [], capabilities: Capabilities) throws -> Int {
+        let lab = try PlainLab()
+        let node = try ForwarderProcess(Binary.path.path, on: lab, behind: wrapper, capabilities: capabilities)
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        // What the start needed is forgotten a second after it.
+        usleep(1_500_000)
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        let before = try node.loopTimes().majorFaults
+        for _ in 0..<5 {
+            _ = try node.pageOut()
+            #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 5) == 1)
+        }
+        let faults = try node.loopTimes().majorFaults - before
+        print("figure: major faults of the loop, five times paged out: \(faults)")
+        return faults
+    }
+}
