@@ -69,7 +69,10 @@ package struct Flow: BitwiseCopyable, Sendable {
     }
 
     /// The second in which the flow ends unless another packet comes.
-    @inline(always) var deadline: UInt32 { max(lastEgress, lastIngress) &+ state.timeout(transport) }
+    @inline(always) var deadline: UInt32 { lastPacket &+ state.timeout(transport) }
+
+    /// The second of the last packet either way.
+    @inline(always) package var lastPacket: UInt32 { max(lastEgress, lastIngress) }
 
     @inline(always) mutating func recordEgress(bytes: Int, flags: TCPFlags, now: UInt32) {
         state = state.afterEgress(transport, flags)

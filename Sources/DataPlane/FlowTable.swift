@@ -46,6 +46,11 @@ package struct FlowTable: ~Copyable, Sendable {
 
     @inline(always) package func hash(_ key: FlowKey) -> UInt64 { key.hash(seed: seed) }
 
+    /// Of an address alone.
+    package func hash(_ address: IPAddress) -> UInt64 {
+        hash(FlowKey(local: address, remote: .unspecified, localPort: 0, remotePort: 0, transport: .other))
+    }
+
     @inline(always) package func prefetchInside(_ hash: UInt64) { inside.prefetch(hash) }
     @inline(always) package func prefetchOutside(_ hash: UInt64) { outside.prefetch(hash) }
 
@@ -136,7 +141,7 @@ package struct FlowTable: ~Copyable, Sendable {
         for _ in 0..<min(64, watermark) {
             clockHand = clockHand + 1 < watermark ? clockHand + 1 : 0
             guard isLive(clockHand), !entries[clockHand].state.isKept else { continue }
-            let last = max(entries[clockHand].lastEgress, entries[clockHand].lastIngress)
+            let last = entries[clockHand].lastPacket
             if found.map({ last < $0.last }) ?? true { found = (clockHand, last) }
         }
         return found?.slot

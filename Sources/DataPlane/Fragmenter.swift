@@ -91,10 +91,10 @@ struct Fragmentation: ~Copyable {
     /// The same, into a queue.
     ///
     /// - Parameters:
-    ///   - client: as `Shaper.offer` takes them, `flow` and `now` too.
+    ///   - client: as `Shaper.offer` takes them, `flow`, `tag` and `now` too.
     mutating func queue(
         _ packet: inout MutableRawSpan, _ summary: PacketSummary, mtu: Int, checksum: PendingChecksum,
-        in shaper: inout Shaper, client: UInt64, flow: UInt64, now: UInt64
+        in shaper: inout Shaper, client: UInt64, flow: UInt64, tag: UInt8, now: UInt64
     ) throws(DropReason) {
         if checksum == .partial { Self.completeChecksum(&packet, summary) }
         let fragmenter = Fragmenter(summary, mtu: mtu)
@@ -102,7 +102,7 @@ struct Fragmentation: ~Copyable {
             var piece = room.octets(inSlot: 0, length: FrameArena.capacity)
             let length = fragmenter.write(number, of: packet.bytes, into: &piece)
             var fragment = room.octets(inSlot: 0, length: length)
-            try shaper.offer(&fragment, client: client, flow: flow, now: now)
+            try shaper.offer(&fragment, client: client, flow: flow, tag: tag, now: now)
         }
     }
 

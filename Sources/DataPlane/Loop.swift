@@ -21,6 +21,11 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         var wireLength: Int
         var hash: UInt64
         var summary: PacketSummary
+
+        /// What it is if it goes straight on.
+        @inline(always) var errand: Errand { errand(side == .inside ? .egress : .ingress) }
+
+        @inline(always) func errand(_ way: Way) -> Errand { Errand(way, summary.transport, isV4: summary.isV4) }
     }
 
     /// Rows of a batch, and the octets after which it is full: more would push its beginning out of the second-level cache.
@@ -89,7 +94,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
                 guard try receive() else { break }
                 prefetch()
                 for index in 0..<rowCount { forward(rows[index]) }
-                inquiries.bell.tell(passed: statistics.egress.bytes &+ statistics.ingress.bytes)
+                inquiries.bell.tell(passed: statistics.octetsPassed)
             }
             if shaping.isActive { release() }
             while let refused = io.nextRefused() { try retry(refused) }
@@ -180,8 +185,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             return refuse(frame, row, error)
         }
         switch passage {
-        case .whole: transmit(frame, row, to: row.side.opposite, as: row.side == .inside ? .egress : .ingress)
-        case .back: transmit(frame, row, to: .inside, as: .hairpin)
+        case .whole: transmit(frame, row, to: row.side.opposite, as: row.errand)
+        case .back: transmit(frame, row, to: .inside, as: row.errand(.hairpin))
         case .inFragments: transmitInFragments(frame, row)
         }
         if row.summary.fragment == .first, held.count > 0 { release(heldFor: row) }
@@ -236,7 +241,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
 
     @inline(always)
     mutating func send(_ frame: consuming Frame, _ row: Row, to side: Side, as errand: Errand) {
-        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: row.isSuperPacket)
+        statistics.count(errand, bytes: frame.length &- VirtioNetHeader.size, isSuperPacket: row.isSuperPacket)
         errands[Int(frame.slot)] = errand
         io.transmit(frame, to: side)
     }
@@ -253,9 +258,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         let summary = row.summary
         let source = nat.interface(row.side).address(isV4: summary.isV4)
         guard ICMPError.mayAnswer(summary), source != .unspecified else { return io.recycle(frame) }
-        let destination = FlowKey(
-            local: summary.source, remote: .unspecified, localPort: 0, remotePort: 0, transport: .other)
-        guard limiter.admit(error, toHash: nat.flows.hash(destination), now: clock.nanoseconds) else {
+        guard limiter.admit(error, toHash: nat.flows.hash(summary.source), now: clock.nanoseconds) else {
             statistics.errorsSuppressed &+= 1
             return io.recycle(frame)
         }
@@ -267,7 +270,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             in: &octets, about: summary, wireLength: row.wireLength, from: source,
             mtu: nat.nextHopMTU(of: summary, from: row.side))
         answer.length = VirtioNetHeader.size + length
-        transmit(answer, row, to: row.side, as: .error(error))
+        transmit(answer, row, to: row.side, as: Errand(error))
     }
 
     // MARK: What a port did not take
@@ -295,7 +298,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
             if side == .inside { outside.degrade(to: rung) } else { inside.degrade(to: rung) }
         } catch {
             // What an error is about counts as dropped already.
-            if case .error = errand {} else { statistics.drop(error) }
+            if !errand.isError { statistics.drop(error) }
         }
         io.recycle(frame)
     }
@@ -322,6 +325,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
     private func snapshot() -> Snapshot {
         Snapshot(
             statistics: statistics, flowsLive: nat.flows.live, flowsFlushed: nat.flowsFlushed,
+            endedFlows: nat.endedFlows,
             fragmentsHeld: held.count, flowsCapacity: nat.flows.capacity,
             bindingsInUse: nat.bindings.inUse, offloads: (inside.offloads, outside.offloads),
             queues: (

@@ -24,8 +24,7 @@ extension Loop where IO: ~Copyable {
 
     private mutating func countFragmented(_ row: Row) {
         statistics.packetsFragmented &+= 1
-        let errand: Errand = row.side == .inside ? .egress : .ingress
-        statistics.count(errand, bytes: row.summary.totalLength, isSuperPacket: false)
+        statistics.count(row.errand, bytes: row.summary.totalLength, isSuperPacket: false)
     }
 
     /// Keeps a copy of a later fragment whose first has not come; false when it is too long for that.
@@ -52,8 +51,8 @@ extension Loop where IO: ~Copyable {
     private mutating func release(_ place: Int, from side: Side) throws(DropReason) {
         let (row, passage) = try Self.translate(place, &held, side, &nat, now: clock.seconds, &statistics)
         switch passage {
-        case .whole: try write(held: place, row, to: side.opposite, as: side == .inside ? .egress : .ingress)
-        case .back: try write(held: place, row, to: .inside, as: .hairpin)
+        case .whole: try write(held: place, row, to: side.opposite, as: row.errand)
+        case .back: try write(held: place, row, to: .inside, as: row.errand(.hairpin))
         case .inFragments:
             // At any rate: they are few, and small.
             let (mtu, port) = (nat.interface(side.opposite).mtu, descriptor(side.opposite))

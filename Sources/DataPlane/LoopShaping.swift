@@ -2,19 +2,14 @@ import PacketParse
 
 /// The way of packets while there is a limit: into a queue of copies, and out of it straight to a port when it is their turn.
 extension Loop where IO: ~Copyable {
-    /// What is remembered of a queued packet.
-    private var hairpin: UInt8 { 1 }
-    private var superPacket: UInt8 { 2 }
+    /// What is remembered of a queued packet, besides its errand.
+    private var superPacket: UInt8 { 1 << 6 }
 
     /// Queues a packet that was rewritten. Errors of ours go at once: they are few, and limited already.
     @inline(never)
     mutating func queue(_ frame: consuming Frame, _ row: Row, to side: Side, as errand: Errand) {
-        var tag: UInt8 = row.isSuperPacket && !shaping.splits ? superPacket : 0
-        switch errand {
-        case .error: return send(frame, row, to: side, as: errand)
-        case .hairpin: tag |= hairpin
-        case .egress, .ingress: break
-        }
+        guard !errand.isError else { return send(frame, row, to: side, as: errand) }
+        let tag = errand.place | (row.isSuperPacket && !shaping.splits ? superPacket : 0)
         let client = client(of: frame, row, to: side)
         var octets = io.octets(of: frame)
         do throws(DropReason) {
@@ -34,8 +29,7 @@ extension Loop where IO: ~Copyable {
         var octets = io.octets(of: frame)
         // Rewritten by now: the client is where it goes.
         let address = side == .inside ? Self.destination(of: &octets) : row.summary.source
-        let key = FlowKey(local: address, remote: .unspecified, localPort: 0, remotePort: 0, transport: .other)
-        return nat.flows.hash(key)
+        return nat.flows.hash(address)
     }
 
     private static func destination(of frame: inout MutableRawSpan) -> IPAddress {
@@ -57,11 +51,11 @@ extension Loop where IO: ~Copyable {
             if row.side == .inside {
                 try fragmentation.queue(
                     &packet, row.summary, mtu: mtu, checksum: row.checksum, in: &shaping.toOutside, client: client,
-                    flow: row.hash, now: clock.nanoseconds)
+                    flow: row.hash, tag: row.errand.place, now: clock.nanoseconds)
             } else {
                 try fragmentation.queue(
                     &packet, row.summary, mtu: mtu, checksum: row.checksum, in: &shaping.toInside, client: client,
-                    flow: row.hash, now: clock.nanoseconds)
+                    flow: row.hash, tag: row.errand.place, now: clock.nanoseconds)
             }
             statistics.packetsFragmented &+= 1
         } catch {
@@ -72,11 +66,9 @@ extension Loop where IO: ~Copyable {
 
     /// Queues a fragment that was held. No flow is known of it; it waits with its client's others.
     mutating func queue(held place: Int, _ row: Row, to side: Side, as errand: Errand) throws(DropReason) {
-        let tag: UInt8 = if case .hairpin = errand { hairpin } else { 0 }
         var octets = held.octets(at: place)
         let address = side == .inside ? Self.destination(of: &octets) : row.summary.source
-        let key = FlowKey(local: address, remote: .unspecified, localPort: 0, remotePort: 0, transport: .other)
-        let (client, now) = (nat.flows.hash(key), clock.nanoseconds)
+        let (client, tag, now) = (nat.flows.hash(address), errand.place, clock.nanoseconds)
         if side == .outside {
             try Self.offer(place, &held, to: &shaping.toOutside, client, tag, now)
         } else {
@@ -99,22 +91,23 @@ extension Loop where IO: ~Copyable {
         while let departure = shaping.toOutside.release(now: now) {
             let (length, tag) = (departure.length, departure.tag)
             let written = shaping.toOutside.write(departure, to: descriptor(.outside))
-            count(written, length, tag, to: .outside)
+            count(written, length, tag)
         }
         while let departure = shaping.toInside.release(now: now) {
             let (length, tag) = (departure.length, departure.tag)
             let written = shaping.toInside.write(departure, to: descriptor(.inside))
-            count(written, length, tag, to: .inside)
+            count(written, length, tag)
         }
         countLosses(shaping.toOutside.takeLosses())
         countLosses(shaping.toInside.takeLosses())
         shaping.settle()
     }
 
-    private mutating func count(_ written: Int, _ length: Int, _ tag: UInt8, to side: Side) {
+    private mutating func count(_ written: Int, _ length: Int, _ tag: UInt8) {
         guard written == length else { return statistics.drop(.refused(.writeRefused)) }
-        let errand: Errand = side == .outside ? .egress : tag & hairpin != 0 ? .hairpin : .ingress
-        statistics.count(errand, bytes: length - VirtioNetHeader.size, isSuperPacket: tag & superPacket != 0)
+        statistics.count(
+            Errand(place: tag & ~superPacket), bytes: length - VirtioNetHeader.size,
+            isSuperPacket: tag & superPacket != 0)
     }
 
     private mutating func countLosses(_ losses: FairQueue.Losses) {

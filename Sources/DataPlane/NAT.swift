@@ -27,17 +27,20 @@ package struct NAT: ~Copyable, Sendable {
     private var flowsV4: IPAddress?
     private var flowsV6: IPAddress?
     package internal(set) var flowsFlushed: UInt64 = 0
+    package private(set) var endedFlows = EndedFlows()
+    package private(set) var clients: ClientTotals
 
     /// - Parameters:
     ///   - inside: the node on the tailnet.
     ///   - outside: the node on the VPN; its addresses stand for the whole tailnet.
     package init(
         flows: consuming FlowTable, bindings: consuming Bindings, fragments: consuming FragmentTable,
-        inside: Interface, outside: Interface
+        clients: consuming ClientTotals, inside: Interface, outside: Interface
     ) {
         self.flows = flows
         self.bindings = bindings
         self.fragments = fragments
+        self.clients = clients
         self.inside = inside
         self.outside = outside
         (flowsV4, flowsV6) = (outside.v4, outside.v6)
@@ -79,7 +82,7 @@ package struct NAT: ~Copyable, Sendable {
         var next = flows.nextLive(from: 0)
         while let slot = next {
             if flows[slot].remote.isV4 == isV4 {
-                bindings.takeBack(flows.close(slot))
+                end(slot)
                 count += 1
             }
             next = flows.nextLive(from: slot + 1)
@@ -183,7 +186,7 @@ package struct NAT: ~Copyable, Sendable {
     package mutating func expire(now: UInt32, budget: Int, _ statistics: inout Statistics) -> Bool {
         var budget = budget
         while let slot = flows.nextExpired(now, budget: &budget) {
-            bindings.takeBack(flows.close(slot))
+            end(slot)
             statistics.flowsExpired &+= 1
         }
         return budget > 0
@@ -191,9 +194,17 @@ package struct NAT: ~Copyable, Sendable {
 
     private mutating func evict(_ statistics: inout Statistics) -> Int? {
         guard let slot = flows.nextToEvict() else { return nil }
-        bindings.takeBack(flows.close(slot))
+        end(slot)
         statistics.flowsEvicted &+= 1
         return flows.reserve()
+    }
+
+    /// The one end of every flow.
+    private mutating func end(_ slot: Int) {
+        let flow = flows.close(slot)
+        bindings.takeBack(flow)
+        endedFlows.record(flow)
+        clients.record(flow, hash: flows.hash(flow.client))
     }
 
     /// Ports that the host's own sockets hold: no new flow borrows them.

@@ -4,6 +4,8 @@ package struct Snapshot: Sendable {
     package let flowsLive: Int
     /// Flows that ended with the exit address by which they left.
     package let flowsFlushed: UInt64
+    /// What flows were like that ended in any way.
+    package let endedFlows: EndedFlows
     /// Later fragments that wait for their first one: neither forwarded nor dropped yet.
     package let fragmentsHeld: Int
     package let flowsCapacity: Int

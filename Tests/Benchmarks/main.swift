@@ -52,6 +52,7 @@ func freshNAT(flows: Int) throws -> NAT {
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: LoopClock().seconds),
         bindings: try Bindings(range: 16384...32767, live: live, seed: seed), fragments: try FragmentTable(seed: seed),
+        clients: try ClientTotals(),
         inside: Interface(v4: IPAddress(v4: 0x6440_0001), v6: nil, mtu: 1280),
         outside: Interface(v4: IPAddress(v4: 0x0a40_0002), v6: nil, mtu: 1420))
 }

@@ -98,7 +98,8 @@ struct SegmenterTests {
         _ = unsafe setsockopt(near, SOL_SOCKET, SO_SNDBUF, &room, 4)
         var segmentation = try Segmentation()
         var statistics = Statistics()
-        let kind = try segmentation.write(unsafe message.span.bytes, to: near, .egress, &statistics)
+        let kind = try segmentation.write(
+            unsafe message.span.bytes, to: near, Errand(.egress, .udp, isV4: true), &statistics)
         #expect(kind == .udpL4)
         #expect(statistics.superPacketsSplit == 1)
 

@@ -43,13 +43,14 @@ struct Wire: Sendable {
 
 func testNAT(
     flows: Int = 1024, range: ClosedRange<UInt16> = 16384...32767, inside: Interface = .inside(),
-    outside: Interface = .outside(), live: consuming LiveBindings, now: UInt32 = LoopClock().seconds
+    outside: Interface = .outside(), clients: Int = ClientTotals.capacity, live: consuming LiveBindings,
+    now: UInt32 = LoopClock().seconds
 ) throws(KernelError) -> NAT {
     let seed = HashSeed(first: 0x1234_5678_9abc_def0, second: 0x0fed_cba9_8765_4321)
     return NAT(
         flows: try FlowTable(capacity: flows, seed: seed, now: now),
         bindings: try Bindings(range: range, live: live, seed: seed),
-        fragments: try FragmentTable(seed: seed),
+        fragments: try FragmentTable(seed: seed), clients: try ClientTotals(capacity: clients),
         inside: inside, outside: outside)
 }
 

@@ -71,7 +71,7 @@ extension Session {
         bindings.hold(.udp, ports: held.udp)
         return NAT(
             flows: try FlowTable(capacity: settings.flows, seed: seed, now: LoopClock().seconds), bindings: bindings,
-            fragments: try FragmentTable(seed: seed), inside: .none, outside: .none)
+            fragments: try FragmentTable(seed: seed), clients: try ClientTotals(), inside: .none, outside: .none)
     }
 }
 
