@@ -42,10 +42,18 @@ let package = Package(
         .target(
             name: "Node",
             dependencies: [
-                "SplitDNS", "LocalAPI", "Cap", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", "PacketParse",
+                "AdminEndpoint", "Metrics", "SplitDNS", "LocalAPI", "Cap", "Steering", "DataPlane", "LinuxNetwork",
+                "LinuxSystem", "PacketParse",
                 logging, system, yams,
             ],
             swiftSettings: strict),
+
+        // HTTP for whoever watches the node.
+        .target(
+            name: "AdminEndpoint", dependencies: ["LinuxSystem", "PacketParse"] + nio, swiftSettings: strict),
+
+        // Families of metrics, and the formats that scrapers read; imports nothing.
+        .target(name: "Metrics", swiftSettings: strict),
 
         // The stub resolver: which side a name belongs to, relaying, /etc/resolv.conf.
         .target(
@@ -115,12 +123,16 @@ let package = Package(
         .testTarget(
             name: "CapTests", dependencies: ["Cap", "LedgerWriter", "LinuxSystem", "TestSupport", system],
             swiftSettings: strict),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: strict),
+        .testTarget(
+            name: "AdminEndpointTests", dependencies: ["AdminEndpoint", "PacketParse"], swiftSettings: strict),
         .testTarget(
             name: "SplitDNSTests",
             dependencies: ["SplitDNS", "LinuxNetwork", "LinuxSystem", "PacketParse", "TestSupport", "CLinux"] + nio,
             swiftSettings: strict),
         .testTarget(
-            name: "NodeTests", dependencies: ["Node", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
+            name: "NodeTests",
+            dependencies: ["Node", "Metrics", "Steering", "DataPlane", "LinuxNetwork", "LinuxSystem", system],
             swiftSettings: strict),
         .testTarget(
             name: "ForwarderTests",

@@ -7,6 +7,13 @@ package struct ProcessFigures: Sendable {
     package let residentBytes: UInt64
     package let openDescriptors: Int
 
+    /// Seconds since 1970.
+    package static let startedAt: Double = {
+        var now = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
+        return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
+    }()
+
     package init() {
         var usage = rusage()
         // Cannot fail: the process is ourselves and the pointer is ours.

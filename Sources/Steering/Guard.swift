@@ -45,6 +45,17 @@ package struct GuardCount: Hashable, Sendable {
     /// Of refusals that were only observed.
     package fileprivate(set) var leaked: Tally
 
+    /// The names of what passes.
+    package static let classes = names { !cbpf_guard_verdict_is_refusal($0) }
+    /// The names of reasons to refuse.
+    package static let refusals = names { cbpf_guard_verdict_is_refusal($0) }
+
+    private static func names(where isMeant: (steering_guard_verdict) -> Bool) -> [String] {
+        (0..<STEERING_GUARD_VERDICT_COUNT.rawValue).map { steering_guard_verdict($0) }.filter(isMeant).map {
+            unsafe String(cString: cbpf_guard_verdict_name($0))
+        }
+    }
+
     /// The same verdict of no uplink that is there, not yet counted.
     fileprivate var zero: GuardCount {
         GuardCount(

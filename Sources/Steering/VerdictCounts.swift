@@ -10,6 +10,14 @@ package struct VerdictCount: Hashable, Sendable {
     package let packets: UInt64
 }
 
+extension VerdictCount {
+    /// Of the verdicts by which packets go nowhere.
+    package static let dropNames: [String] = (0..<STEERING_VERDICT_COUNT.rawValue).map { steering_verdict($0) }
+        .compactMap {
+            cbpf_verdict_is_drop($0) ? unsafe String(cString: cbpf_verdict_name($0)) : nil
+        }
+}
+
 extension Steering {
     /// All verdicts, in the order of the programs' list, those of no packet included.
     package func verdicts() throws(KernelError) -> [VerdictCount] {

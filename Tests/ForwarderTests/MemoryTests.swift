@@ -7,8 +7,9 @@ import Testing
 @Suite(.serialized, .labCanBeBuilt) struct MemoryTests {
     @Test("a packet waits for no disk where memory may be locked; where it may not, all of the node is read again")
     func paging() throws {
-        #expect(try majorFaults(capabilities: [.netAdmin, .bpf, .ipcLock]) == 0)
-        #expect(try majorFaults(behind: ["prlimit", "--memlock=8388608"], capabilities: [.netAdmin, .bpf]) > 0)
+        // What it does for the first time may have to be read.
+        #expect(try majorFaults(capabilities: [.netAdmin, .bpf, .ipcLock]) <= 1)
+        #expect(try majorFaults(behind: ["prlimit", "--memlock=8388608"], capabilities: [.netAdmin, .bpf]) > 4)
     }
 
     /// Times that the loop waited for a disk while everything that could be was paged out under it.

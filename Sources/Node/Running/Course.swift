@@ -22,6 +22,7 @@ extension RunningNode {
         var retry: Instant?
         /// When resolv.conf may be taken over again.
         var namesRetry: Instant?
+        var adminRetry: Instant?
         var told = Told()
 
         init(deadline: Instant?) { self.deadline = deadline }
@@ -46,7 +47,7 @@ extension RunningNode.Course {
     static let abandonment = Duration.seconds(5)
 
     var nextLook: Instant {
-        [deadline, retry, namesRetry, startEnds, abandoned.map { $0 + Self.abandonment }].compactMap(\.self)
+        [deadline, retry, namesRetry, adminRetry, startEnds, abandoned.map { $0 + Self.abandonment }].compactMap(\.self)
             .reduce(portsLookedUp + Self.portsInterval, min)
     }
 

@@ -48,6 +48,7 @@ extension RunningNode {
             course.retry = now + .seconds(1)
         }
         course.isFirstLook = false
+        course.adminRetry = admin?.follow(self.settings.admin)
         course.namesRetry = names?.follow(edges, tailscaledSocket: settings.tailscaledSocket, log)
         if let unfit { throw unfit }
         if course.told.missing != missing, missing.isEmpty { course.startEnds = now + .seconds(1) }

@@ -8,7 +8,8 @@ import Steering
 // What a running node answers, put together from the loop's snapshot.
 
 extension StatusReport {
-    init(_ node: RunningNode, _ state: RunningNode.State) throws(Refusal) {
+    /// - Parameter snapshot: of the loop, where it has been asked already.
+    init(_ node: RunningNode, _ state: RunningNode.State, _ snapshot: Snapshot? = nil) throws(Refusal) {
         let settings = node.settings
         self.init(
             state: .waiting, io: settings.io == .poll ? .poll : .uring, ioReason: "not chosen yet",
@@ -17,7 +18,7 @@ extension StatusReport {
             startedAt: Date(), pid: ProcessInfo.processInfo.processIdentifier)
         dns = node.nameReport
         vpn = node.tunnelReport
-        notes = node.noted.withLock { $0 }
+        notes = node.noted.withLock { $0 } + [node.admin?.note].compactMap(\.self)
         if let quota = node.quota.withLock({ $0 })?.latestReport {
             cap = Cap(quota)
             notes += quota.notes
@@ -29,16 +30,19 @@ extension StatusReport {
                 remedy: "ask again in a moment", exitCode: .unavailable)
         case .stopping: self.state = .stopping
         case .running(let session):
-            try add(session, settings)
+            let asked: Snapshot
+            if let snapshot { asked = snapshot } else { asked = try session.ask { _, snapshot in snapshot } }
+            try add(session, settings, asked)
             let missing = session.missing
             self.state = missing.isEmpty ? .forwarding : .waiting
             waitingFor = missing.isEmpty ? nil : missing
         }
     }
 
-    private mutating func add(_ session: Session, _ settings: NodeSettings) throws(Refusal) {
+    private mutating func add(
+        _ session: Session, _ settings: NodeSettings, _ snapshot: Snapshot
+    ) throws(Refusal) {
         startedAt = session.startedAt
-        let snapshot = try session.ask { _, snapshot in snapshot }
         let statistics = snapshot.statistics
         io = session.choice.kind
         ioReason = session.ioReason(settings.io)

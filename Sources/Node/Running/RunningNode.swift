@@ -12,7 +12,8 @@ import SystemPackage
 /// socket, stops.
 ///
 /// Four threads: the caller's follows signals and interfaces, one answers the control socket, one asks tailscaled, one
-/// moves packets. A fifth answers names, where these are split; one more counts what is used of a cap, and one writes its ledger.
+/// moves packets. A fifth answers names, where these are split; one more counts what is used of a cap, and one writes its
+/// ledger. Two tell metrics and health over HTTP.
 package final class RunningNode: Sendable {
     enum State: Sendable {
         case starting
@@ -39,6 +40,13 @@ package final class RunningNode: Sendable {
     /// What the last look found that a person should know.
     let noted = Mutex<[String]>([])
 
+    /// Since the host is closed.
+    private let adminService = Mutex<AdminService?>(nil)
+
+    var admin: AdminService? { adminService.withLock { $0 } }
+
+    var now: State { state.withLock { $0 } }
+
     var nameReport: StatusReport.DNS? { nameService.withLock { $0 }?.report }
 
     var tunnelReport: StatusReport.VPN? { tunnel.report(settings) }
@@ -54,6 +62,7 @@ package final class RunningNode: Sendable {
     package init(
         _ log: Logger, readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
     ) throws(Refusal) {
+        _ = ProcessFigures.startedAt
         // Before any thread, which inherits what is not its to take, and before a hang-up could end us.
         signals = try refusing(couldNot: "start") { () throws(KernelError) in
             try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
@@ -108,6 +117,9 @@ package final class RunningNode: Sendable {
         lock.release()
         // From here on the host is closed, and whoever waits for that is answered.
         state.withLock { $0 = .running(session) }
+        let admin = AdminService(self, log)
+        adminService.withLock { $0 = admin }
+        defer { admin.end() }
         var course = Course(deadline: patience.map { .now + $0 })
         // The first packets should know already which networks stay here.
         _ = UnixSocket.wait([(signals.raw, POLLIN), (tailscaled.descriptor, POLLIN)], milliseconds: 2_000)

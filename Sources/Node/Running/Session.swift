@@ -249,6 +249,9 @@ final class Session: Sendable {
 
     // MARK: Counts
 
+    /// Processor time of the packet loop.
+    var loopSeconds: Double? { thread.processorNanoseconds.map { Double($0) / 1e9 } }
+
     /// What the guard has counted, and since when.
     func guardCounts() throws(KernelError) -> [GuardCount] {
         try steering.withLock { steering throws(KernelError) in try steering.guardCounts() }

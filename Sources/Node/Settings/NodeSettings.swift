@@ -22,6 +22,7 @@ package struct NodeSettings: Sendable, Equatable {
     /// Where what must outlive us is written.
     package var stateDirectory = "/var/lib/forwarder"
     package var controlSocket = "/run/forwarder/control.sock"
+    package var admin = AdminSettings()
     package var log = Logger.Level.info
 
     /// The programs have room for 1,024 prefixes, the node's own addresses among them.
@@ -56,6 +57,7 @@ package struct NodeSettings: Sendable, Equatable {
                 exitCode: .usage)
         }
         try cap.fit(beside: stateDirectory)
+        try admin.fit()
     }
 }
 

@@ -7,14 +7,14 @@ struct Print: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print what forwarder knows about itself.")
 
     enum Subject: String, CaseIterable, ExpressibleByArgument {
-        case settings, probes, seccomp
+        case settings, probes, metrics, seccomp
         case gluetunRules = "gluetun-rules"
     }
 
     @Argument(
         help: """
-            What to print: settings, each with its names, default and an example; probes, what doctor asks; seccomp, \
-            the profile for a container's security_opt: Docker's default and io_uring; or gluetun-rules, what Gluetun's \
+            What to print: settings, each with its names, default and an example; probes, what doctor asks; metrics, \
+            what Prometheus is told; seccomp, the profile for a container's security_opt: Docker's default and io_uring; or gluetun-rules, what Gluetun's \
             firewall must be told, in its /iptables/post-rules.txt.
             """)
     var subject: Subject
@@ -27,6 +27,7 @@ struct Print: ParsableCommand {
         switch subject {
         case .settings: try Output.answer(SettingsReport(), in: answer.form)
         case .probes: try Output.answer(ProbesReport(), in: answer.form)
+        case .metrics: try Output.answer(MetricsReport(), in: answer.form)
         case .seccomp: try Output.answer(SeccompReport(), in: answer.form)
         case .gluetunRules: try Output.answer(GluetunRulesReport(options.settings()), in: answer.form)
         }
@@ -111,6 +112,51 @@ struct ProbesReport: Answer {
         """
             + markdownTable(
                 [["id", "question", "at worst"]] + probes.map { [code($0.id), $0.question, $0.worst.rawValue] })
+    }
+}
+
+/// The catalogue of metrics as an answer; its text is `docs/metrics.md`.
+struct MetricsReport: Answer {
+    struct Entry: Codable, Sendable {
+        let name, kind, help: String
+        var unit: String?
+        /// Each label's values, all that there can be.
+        let labels: [String: [String]]
+        let series: Int
+    }
+
+    var schema = "forwarder.metrics/1"
+    var metrics: [Entry] = Metric.catalogue.map { metric in
+        let family = metric.family
+        return Entry(
+            name: family.sampleName, kind: family.kind.rawValue, help: family.help, unit: family.unit?.rawValue,
+            labels: Dictionary(uniqueKeysWithValues: family.labels.map { ($0.name, $0.values) }),
+            series: family.seriesCount)
+    }
+
+    var text: String {
+        let families = Metric.catalogue.map(\.family)
+        let rows = families.map { family in
+            let labels = family.labels.map(\.name).joined(separator: ", ")
+            return [family.sampleName, family.kind.rawValue, labels, "\(family.seriesCount)", family.help]
+        }
+        let labels = families.flatMap { family in
+            family.labels.map { "* `\(family.sampleName)`, \(code($0.name)): \($0.values.joined(separator: ", "))\n" }
+        }
+        return """
+            # Metrics
+
+            A running node tells these at `http://127.0.0.1:10586/metrics`, in Prometheus' text format 0.0.4 or, to who asks for
+            it, in OpenMetrics 1.0. All values of all labels are listed here: whatever passes, there are never more than
+            \(metrics.reduce(0) { $0 + $1.series }) series, and no address, port or name of anybody is among them. What is not
+            known at the moment, as all of the cap where nothing is capped, is left out.
+
+            How to scrape it, alerts, a dashboard: [watching a node](watching.md). This page is what `forwarder print metrics`
+            prints.
+
+
+            """ + markdownTable([["family", "kind", "labels", "series", "what it is"]] + rows)
+                + "\n## What labels can be\n\n" + labels.joined()
     }
 }
 

@@ -4,7 +4,7 @@ package import Steering
 
 /// How a running node stands, as `forwarder status` tells it. Its parts have files of their own beside this one.
 package struct StatusReport: Report, Equatable {
-    package enum State: String, Codable, Sendable { case waiting, forwarding, stopping }
+    package enum State: String, Codable, CaseIterable, Sendable { case waiting, forwarding, stopping }
 
     /// What carries the packets.
     package typealias IO = IOKind

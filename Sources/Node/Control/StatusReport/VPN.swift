@@ -4,7 +4,7 @@ package import LinuxNetwork
 extension StatusReport {
     /// What is known of the VPN's tunnel, and whether anything comes back out of it.
     package struct VPN: Codable, Equatable, Sendable {
-        package enum State: String, Codable, Sendable { case up, stale, down }
+        package enum State: String, Codable, CaseIterable, Sendable { case up, stale, down }
 
         package var state: State
         /// When it became that.

@@ -1,0 +1,66 @@
+import NIOCore
+import NIOHTTP1
+
+/// Answers the requests of one connection, one after the other.
+final class Clerk: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let desk: Desk
+    private var head: HTTPRequestHead?
+
+    init(_ desk: Desk) { self.desk = desk }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): self.head = head
+        // Nobody who only asks has anything to send; what little fits the limit is passed over.
+        case .body: break
+        case .end:
+            guard let head = head.take() else { return }
+            answer(head, context)
+        }
+    }
+
+    private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        desk.note(context.channel, owingSince: nil)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        desk.receive(head, context.channel).whenComplete { outcome in
+            let (clerk, context) = bound.value
+            guard context.channel.isActive else { return }
+            switch outcome {
+            case .success(let response): clerk.write(response, to: head, context)
+            case .failure: context.close(promise: nil)
+            }
+        }
+    }
+
+    private func write(_ response: AdminServer.Response, to request: HTTPRequestHead, _ context: ChannelHandlerContext)
+    {
+        // Who is refused may come again, by another connection.
+        let stays = request.isKeepAlive && response.status < 400
+        var headers: HTTPHeaders = [
+            "Content-Type": response.contentType, "Content-Length": "\(response.body.count)",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        ]
+        if !stays { headers.add(name: "Connection", value: "close") }
+        if response.status == 401 { headers.add(name: "WWW-Authenticate", value: "Bearer") }
+        if response.status == 405 { headers.add(name: "Allow", value: "GET, HEAD") }
+        if response.status == 429 { headers.add(name: "Retry-After", value: "1") }
+        let head = HTTPResponseHead(
+            version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if request.method != .HEAD {
+            let body = context.channel.allocator.buffer(bytes: response.body)
+            context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        }
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            guard stays else { return bound.value.close(promise: nil) }
+            bound.value.triggerUserOutboundEvent(Patience.Answered(), promise: nil)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

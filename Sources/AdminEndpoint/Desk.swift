@@ -1,0 +1,122 @@
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+/// Where clients are received: how many there may be and who gives way, how many requests a second, who is let in.
+final class Desk: Sendable {
+    let limits: AdminServer.Limits
+    private let token: AdminToken?
+    private let refused: @Sendable (String) -> Void
+    private let answer: @Sendable (AdminServer.Request) -> AdminServer.Response
+    private let thinking: NIOThreadPool
+    private let state: Mutex<State>
+
+    private struct State {
+        var counts = AdminServer.Counts()
+        /// Connections, each with the moment since which it owes us a request; none while it is answered.
+        var seats: [ObjectIdentifier: Seat] = [:]
+        var allowance: Double
+        var allowedAt = NIODeadline.now()
+    }
+
+    private struct Seat {
+        let channel: any Channel
+        var since: NIODeadline?
+    }
+
+    init(
+        _ limits: AdminServer.Limits, _ token: AdminToken?, refused: @escaping @Sendable (String) -> Void,
+        answer: @escaping @Sendable (AdminServer.Request) -> AdminServer.Response, thinking: NIOThreadPool
+    ) {
+        self.limits = limits
+        self.token = token
+        self.refused = refused
+        self.answer = answer
+        self.thinking = thinking
+        state = Mutex(State(allowance: Double(limits.requestsPerSecond)))
+    }
+
+    var counts: AdminServer.Counts { state.withLock { $0.counts } }
+
+    // MARK: Seats
+
+    /// Gives a new connection its place, where need be that of the one that has dawdled longest.
+    func seat(_ channel: any Channel) -> EventLoopFuture<Void> {
+        let (isSeated, leaving) = state.withLock { state -> (Bool, (any Channel)?) in
+            var leaving: (any Channel)?
+            if state.seats.count >= limits.connections {
+                let waiting = state.seats.compactMap { seat in seat.value.since.map { (seat.key, $0) } }
+                guard let longest = waiting.min(by: { $0.1 < $1.1 }) else { return (false, nil) }
+                leaving = state.seats.removeValue(forKey: longest.0)?.channel
+                state.counts.rejected += 1
+            }
+            state.seats[ObjectIdentifier(channel)] = Seat(channel: channel, since: .now())
+            return (true, leaving)
+        }
+        leaving?.close(promise: nil)
+        guard isSeated else { return channel.eventLoop.makeFailedFuture(ChannelError.operationUnsupported) }
+        channel.closeFuture.whenComplete { [self] _ in
+            _ = state.withLock { $0.seats.removeValue(forKey: ObjectIdentifier(channel)) }
+        }
+        return channel.eventLoop.makeCompletedFuture { [self] in
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(Patience(self))
+            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
+            try pipeline.addHandler(Clerk(self))
+        }
+    }
+
+    /// - Parameter since: when it began to owe us a request; nil while it is answered.
+    func note(_ channel: any Channel, owingSince since: NIODeadline?) {
+        state.withLock { $0.seats[ObjectIdentifier(channel)]?.since = since }
+    }
+
+    // MARK: Requests
+
+    func countRejected() { state.withLock { $0.counts.rejected += 1 } }
+
+    /// Judges a request and has it answered; on the event loop of the connection.
+    func receive(_ head: HTTPRequestHead, _ channel: any Channel) -> EventLoopFuture<AdminServer.Response> {
+        let loop = channel.eventLoop
+        guard isAllowed() else {
+            return loop.makeSucceededFuture(.plain(429, "too many requests: ask less often\n"))
+        }
+        if let token, !token.admits(authorization: head.headers.first(name: "Authorization")) {
+            state.withLock { $0.counts.unauthorized += 1 }
+            refused(channel.remoteAddress?.ipAddress ?? "an unknown address")
+            return loop.makeSucceededFuture(.plain(401, "bring the token: Authorization: Bearer TOKEN\n"))
+        }
+        guard head.method == .GET || head.method == .HEAD else {
+            return loop.makeSucceededFuture(.plain(405, "only GET and HEAD are answered\n"))
+        }
+        let request = AdminServer.Request(
+            path: String(head.uri.prefix { $0 != "?" }), accept: head.headers["Accept"])
+        return thinking.runIfActive(eventLoop: loop) { [answer] in answer(request) }.map { [self] response in
+            state.withLock { $0.counts.answered += 1 }
+            return response
+        }
+    }
+
+    private func isAllowed() -> Bool {
+        state.withLock { state in
+            let now = NIODeadline.now()
+            let most = Double(limits.requestsPerSecond)
+            let since = Double((now - state.allowedAt).nanoseconds) / 1e9
+            state.allowance = min(most, state.allowance + since * most)
+            state.allowedAt = now
+            guard state.allowance >= 1 else {
+                state.counts.rejected += 1
+                return false
+            }
+            state.allowance -= 1
+            return true
+        }
+    }
+}
+
+extension AdminServer.Response {
+    static func plain(_ status: Int, _ sentence: String) -> Self {
+        Self(status: status, contentType: "text/plain; charset=utf-8", body: Array(sentence.utf8))
+    }
+}

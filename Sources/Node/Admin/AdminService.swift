@@ -1,0 +1,182 @@
+import AdminEndpoint
+import LinuxNetwork
+import LinuxSystem
+import Logging
+import Metrics
+import Synchronization
+import SystemPackage
+
+/// The admin endpoint of a running node: metrics and health over HTTP. What it cannot have it does without, says so, and
+/// tries again: nobody's packets wait for it.
+final class AdminService: Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    private static let interval = Duration.seconds(5)
+    /// What was read of the node is told for so long: many who ask cost no more than one.
+    private static let freshness = Duration.milliseconds(250)
+
+    /// What is told of the node.
+    struct Sources: Sendable {
+        let scrape: @Sendable (AdminServer.Counts) -> Scrape
+        let health: @Sendable () -> Health
+    }
+
+    struct Health: Sendable {
+        let isAlive: Bool
+        let isReady: Bool
+        /// A `HealthReport`.
+        let json: [UInt8]
+    }
+
+    private let sources: Sources
+    private let log: Logger
+    private let state = Mutex(State())
+    private let scrapes = Mutex<(at: Instant, scrape: Scrape)?>(nil)
+    private let healths = Mutex<(at: Instant, health: Health)?>(nil)
+
+    private struct State {
+        /// As last met, whether that went well or not.
+        var settings: AdminSettings?
+        var server: AdminServer?
+        /// Why nobody is answered.
+        var trouble: String?
+        var retry: Instant?
+    }
+
+    /// - Parameter node: outlives it.
+    convenience init(_ node: RunningNode, _ log: Logger) {
+        self.init(
+            Sources(
+                scrape: { [unowned node] in node.scrape($0) }, health: { [unowned node] in node.adminHealth }),
+            log)
+    }
+
+    init(_ sources: Sources, _ log: Logger) {
+        self.sources = sources
+        self.log = log
+    }
+
+    /// Why nobody is answered, as a sentence; nothing where all is as it was asked for.
+    var note: String? { state.withLock { $0.trouble } }
+
+    /// Listens where the settings say.
+    ///
+    /// - Returns: when to try again; nil where nothing is left to do.
+    func follow(_ settings: AdminSettings) -> Instant? {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            if state.settings == settings {
+                guard let retry = state.retry, retry <= now else { return state.retry }
+            }
+            // The old address may be the new one.
+            state.server?.end()
+            state.server = nil
+            state.settings = settings
+            state.retry = nil
+            do throws(Refusal) {
+                state.server = try open(settings)
+                if state.trouble != nil { log.notice("metrics and health are told again") }
+                state.trouble = nil
+            } catch {
+                let trouble = "metrics and health are not told: \(error.because)"
+                if state.trouble != trouble { log.warning("\(trouble); next: \(error.remedy ?? "forwarder doctor")") }
+                state.trouble = trouble
+                state.retry = now + Self.interval
+            }
+            return state.retry
+        }
+    }
+
+    func end() { state.withLock { $0.server.take() }?.end() }
+
+    private func open(_ settings: AdminSettings) throws(Refusal) -> AdminServer? {
+        guard let listen = settings.listen else { return nil }
+        let token = try settings.tokenFile.map { path throws(Refusal) in try Self.token(path) }
+        do throws(AdminServer.Unbindable) {
+            return try AdminServer(
+                at: listen.address, port: Int(listen.port), token: token,
+                refused: { [log] who in
+                    log.warning("a login to the admin endpoint was refused", metadata: ["peer": "\(who)"])
+                },
+                answer: { [unowned self] in answer($0) })
+        } catch {
+            throw Refusal(adminListen: listen, errno: Errno(rawValue: error.errno))
+        }
+    }
+
+    private static func token(_ path: String) throws(Refusal) -> AdminToken {
+        do throws(AdminToken.Unfit) {
+            return try AdminToken(file: path)
+        } catch {
+            throw Refusal(adminToken: path, error)
+        }
+    }
+
+    // MARK: Answers
+
+    private func answer(_ request: AdminServer.Request) -> AdminServer.Response {
+        switch request.path {
+        case "/metrics":
+            let format = ExpositionFormat(accept: request.accept)
+            return .init(status: 200, contentType: format.contentType, body: freshScrape.text(format))
+        case "/healthz":
+            let health = freshHealth
+            return .init(status: health.isAlive ? 200 : 503, contentType: "application/json", body: health.json)
+        case "/readyz":
+            let health = freshHealth
+            return .init(status: health.isReady ? 200 : 503, contentType: "application/json", body: health.json)
+        default:
+            return .init(
+                status: 404, contentType: "text/plain; charset=utf-8",
+                body: Array("not here: ask for /metrics, /healthz or /readyz\n".utf8))
+        }
+    }
+
+    private var freshScrape: Scrape {
+        if let last = scrapes.withLock({ $0 }), ContinuousClock.now - last.at < Self.freshness { return last.scrape }
+        let scrape = sources.scrape(state.withLock { $0.server?.counts } ?? .init())
+        scrapes.withLock { $0 = (.now, scrape) }
+        return scrape
+    }
+
+    private var freshHealth: Health {
+        if let last = healths.withLock({ $0 }), ContinuousClock.now - last.at < Self.freshness { return last.health }
+        let health = sources.health()
+        healths.withLock { $0 = (.now, health) }
+        return health
+    }
+}
+
+extension Refusal {
+    fileprivate init(adminListen listen: Endpoint, errno: Errno) {
+        let remedy =
+            switch errno {
+            case .addressInUse:
+                "name another port: --admin-listen \(listen.address):\(listen.port == 10_586 ? 10_587 : 10_586)"
+            case .addressNotAvailable: "name an address of this host's, or bring its interface up"
+            case .permissionDenied: "name a port from 1024 on"
+            default: "name another address: --admin-listen 127.0.0.1:10586"
+            }
+        self.init(
+            couldNot: "tell metrics and health", because: "\(listen) cannot be listened on: \(errno)", remedy: remedy,
+            exitCode: .unavailable)
+    }
+
+    fileprivate init(adminToken path: String, _ unfit: AdminToken.Unfit) {
+        let (because, remedy) =
+            switch unfit {
+            case .missing: ("\(path) is not there", "make it: (umask 077; openssl rand -hex 32 > \(path))")
+            case .unreadable(let error): ("\(error)", "let forwarder's user read it: chown root \(path)")
+            case .open: ("\(path) may be read or written by others than its owner", "chmod 600 \(path)")
+            case .length(let count):
+                (
+                    "the first line of \(path) has \(count) characters where a token has "
+                        + "\(AdminToken.lengths.lowerBound) to \(AdminToken.lengths.upperBound)",
+                    "write a better one: openssl rand -hex 32 > \(path)"
+                )
+            case .unprintable:
+                ("\(path) holds what no HTTP field can carry", "write a better one: openssl rand -hex 32 > \(path)")
+            }
+        self.init(couldNot: "tell metrics and health", because: because, remedy: remedy, exitCode: .unavailable)
+    }
+}

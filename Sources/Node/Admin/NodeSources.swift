@@ -1,0 +1,29 @@
+import AdminEndpoint
+import DataPlane
+
+// What a running node tells over its admin endpoint.
+
+extension RunningNode {
+    /// All that the metrics are made of. It asks the packet loop, once.
+    func scrape(_ requests: AdminServer.Counts) -> Scrape {
+        var scrape = Scrape(requests: requests)
+        let state = now
+        if case .running(let session) = state {
+            scrape.snapshot = try? session.ask { _, snapshot in snapshot }
+            scrape.loopSeconds = session.loopSeconds
+            // A loop that does not answer is not asked twice.
+            guard scrape.snapshot != nil else { return scrape }
+        }
+        scrape.status = try? StatusReport(self, state, scrape.snapshot)
+        scrape.quota = quota.withLock { $0 }?.latestReport
+        scrape.stage = settings.cap.stages.list.firstIndex { "\($0)" == scrape.quota?.stage }.map { $0 + 1 } ?? 0
+        return scrape
+    }
+}
+
+extension RunningNode {
+    var adminHealth: AdminService.Health {
+        let isAlive = if case .running(let session) = now { session.clientPackets != nil } else { false }
+        return AdminService.Health(isAlive: isAlive, isReady: isAlive, json: [])
+    }
+}
