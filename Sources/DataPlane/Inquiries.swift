@@ -11,6 +11,7 @@ package final class Inquiries: Sendable {
     private let questions = Mutex<[Question]>([])
     private let waiting = Atomic<Bool>(false)
     private let stopping = Atomic<Bool>(false)
+    private let over = Atomic<Bool>(false)
     private let gateWord = Atomic<UInt64>(Gate.open.word)
     private let wake: EventDescriptor
     package let bell: Bell
@@ -47,7 +48,12 @@ package final class Inquiries: Sendable {
         wake.signal()
     }
 
+    /// Whether the loop has ended, so that nobody answers.
+    package var isOver: Bool { over.load(ordering: .acquiring) }
+
     // MARK: The loop's side
+
+    func end() { over.store(true, ordering: .releasing) }
 
     var stopRequested: Bool { stopping.load(ordering: .acquiring) }
     var isWaiting: Bool { waiting.load(ordering: .acquiring) }

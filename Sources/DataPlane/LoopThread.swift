@@ -129,6 +129,7 @@ private final class LoopLife: Sendable {
         } catch {
             end.withLock { $0 = error }
         }
+        inquiries.end()
         ended.signal()
     }
 }

@@ -3,25 +3,42 @@ internal import CLinux
 internal import Glibc
 internal import SystemPackage
 
-/// The system calls of a Unix stream socket, and all that is unsafe about them.
+/// The system calls of a Unix socket, of streams mostly, and all that is unsafe about them.
 package enum UnixSocket {
     /// A socket on which no call blocks: the server's kind.
     package static func nonBlocking() throws(KernelError) -> OwnedDescriptor { try open(CInt(SOCK_NONBLOCK.rawValue)) }
 
-    /// A socket on which every call gives up after so many seconds, with EAGAIN: the client's kind.
-    package static func patient(seconds: Int) throws(KernelError) -> OwnedDescriptor {
+    /// A socket on which calls block: the client's kind. Every call gives up after so many seconds, with EAGAIN.
+    package static func patient(seconds: Int = 5) throws(KernelError) -> OwnedDescriptor {
         let socket = try open(0)
-        var patience = timeval(tv_sec: seconds, tv_usec: 0)
+        try limit(socket, to: .seconds(seconds))
+        return socket
+    }
+
+    /// A socket that sends datagrams to whom each is for, and gives up after a second, with EAGAIN.
+    package static func datagram() throws(KernelError) -> OwnedDescriptor {
+        let socket = try open(0, CInt(SOCK_DGRAM.rawValue))
+        try limit(socket, to: .seconds(1))
+        return socket
+    }
+
+    /// Has every call on it give up after so long, with EAGAIN.
+    package static func limit(_ socket: borrowing OwnedDescriptor, to time: Duration) throws(KernelError) {
+        let (seconds, attoseconds) = time.components
+        // Nothing would be no limit.
+        let microseconds = max(Int(attoseconds / 1_000_000_000_000), seconds > 0 ? 0 : 1)
+        var patience = timeval(tv_sec: Int(seconds), tv_usec: microseconds)
         for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
             let answer = unsafe setsockopt(
                 socket.raw, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))
             guard answer == 0 else { throw failure("setsockopt", "Unix socket") }
         }
-        return socket
     }
 
-    private static func open(_ flags: CInt) throws(KernelError) -> OwnedDescriptor {
-        let raw = Glibc.socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue) | flags, 0)
+    private static func open(
+        _ flags: CInt, _ type: CInt = CInt(SOCK_STREAM.rawValue)
+    ) throws(KernelError) -> OwnedDescriptor {
+        let raw = Glibc.socket(AF_UNIX, type | CInt(SOCK_CLOEXEC.rawValue) | flags, 0)
         guard raw >= 0 else { throw failure("socket", "AF_UNIX") }
         return OwnedDescriptor(raw)
     }
@@ -80,6 +97,19 @@ package enum UnixSocket {
         }
         guard count >= 0 else { throw failure("send", "Unix socket") }
         return count
+    }
+
+    /// One datagram, to whom has that path; to one in the network namespace where it begins with a NUL.
+    package static func send(
+        _ socket: borrowing OwnedDescriptor, _ octets: [UInt8], to path: String
+    ) throws(KernelError) {
+        let number = socket.raw
+        let count = unsafe withAddress(of: path) { address, length in
+            unsafe octets.withUnsafeBytes {
+                CInt(unsafe Glibc.sendto(number, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL), address, length))
+            }
+        }
+        guard count >= 0 else { throw failure("sendto", path) }
     }
 
     /// Waits until one of the descriptors is ready, or the time is over (-1: never). Answers what each is ready for.

@@ -55,18 +55,35 @@ enum Output {
 
     /// One event of a node that runs. Where nobody takes what stderr says, lines are lost and counted: a node does not wait
     /// for its reader.
-    static func log(_ line: String) {
+    static func log(_ line: LogLine, as format: LogFormat) {
         linesLost.withLock { lost in
-            var stderr = pollfd(fd: STDERR_FILENO, events: CShort(POLLOUT), revents: 0)
-            guard unsafe poll(&stderr, 1, 0) > 0 else {
+            guard isTaken(STDERR_FILENO) else {
                 lost += 1
                 return
             }
-            let notice = lost > 0 ? "(\(lost) lines before this one were lost)\n" : ""
+            if lost > 0 {
+                let notice = LogLine(at: line.at, .warning, "\(lost) lines before this one were lost")
+                send(line: notice.text(format))
+            }
             lost = 0
-            // A pipe that is ready takes a page.
-            _ = send(Array("\(notice)\(line)".utf8.prefix(4_000)) + [UInt8(ascii: "\n")], to: STDERR_FILENO)
+            send(line: line.text(format))
         }
+    }
+
+    /// Ends the process at once, whatever else goes on in it, for what nothing can be put right from here.
+    static func abandon(_ refusal: Refusal) -> Never {
+        if isTaken(STDERR_FILENO) { say("\(refusal)") }
+        _exit(refusal.exitCode.rawValue)
+    }
+
+    private static func isTaken(_ descriptor: CInt) -> Bool {
+        var ready = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)
+        return unsafe poll(&ready, 1, 0) > 0
+    }
+
+    /// A pipe that is ready takes a page.
+    private static func send(line: String) {
+        _ = send(Array(line.utf8.prefix(4_000)) + [UInt8(ascii: "\n")], to: STDERR_FILENO)
     }
 
     private static let linesLost = Mutex(0)

@@ -55,6 +55,7 @@ struct AnswerTests {
             server.serve { request throws(Refusal) in
                 switch request {
                 case .status, .stop, .quota: Self.status
+                case .health: HealthReport([])
                 case .flows(_, let addresses):
                     FlowsReport(busiest: [Self.flow], total: 12, addresses: addresses)
                 }

@@ -44,7 +44,7 @@ import Yams
         #expect(own.devices == ["/dev/net/tun"] && own.tmpfs == ["/run/forwarder"])
         #expect(own.readOnly == nil, "with it Docker mounts resolv.conf read-only, and names are not split")
         #expect(own.securityOptions == ["seccomp=./seccomp.json", "no-new-privileges:true"])
-        #expect(own.healthCheck?.test == ["CMD", "forwarder", "status", "--json"])
+        #expect(own.healthCheck?.test == ["CMD", "forwarder", "health", "--quiet", "--alive"])
     }
 
     @Test(
@@ -62,6 +62,25 @@ import Yams
         let asked = try #require(services["gluetun"]?.environment?["HEALTH_TARGET_ADDRESSES"])
         let addresses = asked.split(separator: ",").map { Endpoint(String($0)) }
         #expect(!addresses.isEmpty && !addresses.contains(nil), "\(asked)")
+    }
+
+    @Test("systemd takes the unit: what it names is there, and systemd knows every key")
+    func unit() throws {
+        let text = try String(contentsOf: folder.appending(path: "forwarder.service"), encoding: .utf8)
+        #expect(text.contains("\nType=notify\n") && text.contains("\nWatchdogSec=20s\n"))
+        #expect(text.contains("\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF CAP_NET_BIND_SERVICE\n"))
+        let known = Set(Setting.catalogue.map(\.variable))
+        let named = text.matches(of: /(FORWARDER_[A-Z_]+)=/).map { String($0.output.1) }
+        #expect(!named.isEmpty && known.isSuperset(of: named), "\(named)")
+        // systemd-analyze looks whether the program is there.
+        let place = "/tmp/forwarder-test-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        try text.replacing("/usr/local/bin/forwarder", with: Binary.path.path)
+            .write(toFile: "\(place)/forwarder.service", atomically: false, encoding: .utf8)
+        let verified = try Binary.shell(
+            "command -v systemd-analyze >/dev/null || exit 0; systemd-analyze verify \(place)/forwarder.service 2>&1")
+        #expect(verified.code == 0 && !verified.out.contains("forwarder.service:"), "\(verified.out)")
     }
 
     @Test("every variable that compose.yaml gives us, commented out or not, is a setting, and its value is one")

@@ -18,21 +18,14 @@ final class AdminService: Sendable {
     /// What is told of the node.
     struct Sources: Sendable {
         let scrape: @Sendable (AdminServer.Counts) -> Scrape
-        let health: @Sendable () -> Health
-    }
-
-    struct Health: Sendable {
-        let isAlive: Bool
-        let isReady: Bool
-        /// A `HealthReport`.
-        let json: [UInt8]
+        let health: @Sendable () -> HealthReport
     }
 
     private let sources: Sources
     private let log: Logger
     private let state = Mutex(State())
     private let scrapes = Mutex<(at: Instant, scrape: Scrape)?>(nil)
-    private let healths = Mutex<(at: Instant, health: Health)?>(nil)
+    private let healths = Mutex<(at: Instant, health: HealthReport)?>(nil)
 
     private struct State {
         /// As last met, whether that went well or not.
@@ -47,7 +40,7 @@ final class AdminService: Sendable {
     convenience init(_ node: RunningNode, _ log: Logger) {
         self.init(
             Sources(
-                scrape: { [unowned node] in node.scrape($0) }, health: { [unowned node] in node.adminHealth }),
+                scrape: { [unowned node] in node.scrape($0) }, health: { [unowned node] in node.health }),
             log)
     }
 
@@ -96,7 +89,7 @@ final class AdminService: Sendable {
             return try AdminServer(
                 at: listen.address, port: Int(listen.port), token: token,
                 refused: { [log] who in
-                    log.warning("a login to the admin endpoint was refused", metadata: ["peer": "\(who)"])
+                    log.warning("a login to the admin endpoint was refused", metadata: [Journal.refusedPeer: "\(who)"])
                 },
                 answer: { [unowned self] in answer($0) })
         } catch {
@@ -120,16 +113,22 @@ final class AdminService: Sendable {
             let format = ExpositionFormat(accept: request.accept)
             return .init(status: 200, contentType: format.contentType, body: freshScrape.text(format))
         case "/healthz":
-            let health = freshHealth
-            return .init(status: health.isAlive ? 200 : 503, contentType: "application/json", body: health.json)
+            return Self.answer(freshHealth, isWell: \.alive)
         case "/readyz":
-            let health = freshHealth
-            return .init(status: health.isReady ? 200 : 503, contentType: "application/json", body: health.json)
+            return Self.answer(freshHealth, isWell: \.ready)
         default:
             return .init(
                 status: 404, contentType: "text/plain; charset=utf-8",
                 body: Array("not here: ask for /metrics, /healthz or /readyz\n".utf8))
         }
+    }
+
+    private static func answer(
+        _ health: HealthReport, isWell: KeyPath<HealthReport, Bool>
+    ) -> AdminServer.Response {
+        let json = (try? health.json()).map { Array($0) } ?? []
+        return .init(
+            status: health[keyPath: isWell] ? 200 : 503, contentType: "application/json", body: json + [10])
     }
 
     private var freshScrape: Scrape {
@@ -139,7 +138,7 @@ final class AdminService: Sendable {
         return scrape
     }
 
-    private var freshHealth: Health {
+    private var freshHealth: HealthReport {
         if let last = healths.withLock({ $0 }), ContinuousClock.now - last.at < Self.freshness { return last.health }
         let health = sources.health()
         healths.withLock { $0 = (.now, health) }

@@ -20,10 +20,3 @@ extension RunningNode {
         return scrape
     }
 }
-
-extension RunningNode {
-    var adminHealth: AdminService.Health {
-        let isAlive = if case .running(let session) = now { session.clientPackets != nil } else { false }
-        return AdminService.Health(isAlive: isAlive, isReady: isAlive, json: [])
-    }
-}

@@ -4,31 +4,58 @@ import SystemPackage
 
 /// Asks a running node over its control socket.
 package enum ControlClient {
-    /// How long a node may take over one step of an answer.
-    private static let patienceSeconds = 5
+    /// How long a node may take over its answer.
+    private static let patience = Duration.seconds(5)
     /// A thousand flows are a third of this.
     private static let answerLimit = 1 << 20
+
+    /// Why there is no answer.
+    package enum Silence: Error {
+        case refused(Refusal)
+        /// A node is there, and took too long.
+        case unanswered
+    }
 
     /// - Throws: a refusal with exit code 69 if no node answers at `path`, or the node's own refusal.
     package static func ask<Answer: Report>(
         _ request: ControlRequest, at path: String, for _: Answer.Type = Answer.self
     ) throws(Refusal) -> Answer {
-        let line = try request.line
-        let octets: [UInt8]
-        do {
-            octets = try exchange(line, at: path)
+        do throws(Silence) {
+            return try ask(request, at: path, within: patience)
         } catch {
-            throw refusal(of: error, at: path)
+            switch error {
+            case .refused(let refusal): throw refusal
+            case .unanswered:
+                throw Refusal(
+                    couldNot: "reach a running node",
+                    because: "the node on \(path) is there but said nothing for \(patience.components.seconds) s",
+                    remedy: "look at its log", exitCode: .unavailable)
+            }
         }
-        let json = Data(octets)
-        if let report = try? RefusalReport(json: json) { throw report.error }
+    }
+
+    /// - Parameter patience: for the whole of it, however the node divides its words.
+    package static func ask<Answer: Report>(
+        _ request: ControlRequest, at path: String, within patience: Duration, for _: Answer.Type = Answer.self
+    ) throws(Silence) -> Answer {
+        let line: [UInt8]
+        do throws(Refusal) { line = try request.line } catch { throw .refused(error) }
+        let json: Data
+        do throws(KernelError) {
+            json = Data(try exchange(line, at: path, until: .now + patience))
+        } catch {
+            guard error.errno != .resourceTemporarilyUnavailable else { throw .unanswered }
+            throw .refused(refusal(of: error, at: path))
+        }
+        if let report = try? RefusalReport(json: json) { throw .refused(report.error) }
         do {
             return try Answer(json: json)
         } catch {
-            throw Refusal(
-                couldNot: "understand the answer of \(path)",
-                because: "it is no answer of forwarder \(version); another version may run there",
-                remedy: "use the same version for both", exitCode: .unavailable)
+            throw .refused(
+                Refusal(
+                    couldNot: "understand the answer of \(path)",
+                    because: "it is no answer of forwarder \(version); another version may run there",
+                    remedy: "use the same version for both", exitCode: .unavailable))
         }
     }
 
@@ -42,13 +69,26 @@ package enum ControlClient {
         }
     }
 
-    private static func exchange(_ line: [UInt8], at path: String) throws(KernelError) -> [UInt8] {
-        let socket = try UnixSocket.patient(seconds: patienceSeconds)
+    /// - Throws: EAGAIN once it is late.
+    private static func exchange(
+        _ line: [UInt8], at path: String, until deadline: ContinuousClock.Instant
+    ) throws(KernelError) -> [UInt8] {
+        let socket = try UnixSocket.patient()
+        func allowTime(_ call: StaticString) throws(KernelError) {
+            let left = ContinuousClock.now.duration(to: deadline)
+            guard left > .zero else { throw KernelError(call, .resourceTemporarilyUnavailable, path) }
+            try UnixSocket.limit(socket, to: left)
+        }
+        try allowTime("connect")
         try UnixSocket.connect(socket, to: path)
         var rest = line[...]
-        while !rest.isEmpty { rest = rest.dropFirst(try UnixSocket.send(socket, rest)) }
+        while !rest.isEmpty {
+            try allowTime("send")
+            rest = rest.dropFirst(try UnixSocket.send(socket, rest))
+        }
         var answer: [UInt8] = []
         while answer.count <= answerLimit {
+            try allowTime("recv")
             let arrived = try UnixSocket.receive(socket, atMost: 65_536)
             guard !arrived.isEmpty else { break }
             answer += arrived
@@ -63,10 +103,6 @@ package enum ControlClient {
             return Refusal(nobodyAnswersOn: path)
         case .permissionDenied, .notPermitted:
             return Refusal(couldNot: couldNot, error, remedy: "ask as the user that runs it, for example with sudo")
-        case .resourceTemporarilyUnavailable:
-            return Refusal(
-                couldNot: couldNot, because: "the node on \(path) is there but said nothing for \(patienceSeconds) s",
-                remedy: "look at its log", exitCode: .unavailable)
         default:
             return Refusal(
                 couldNot: couldNot, error, remedy: "start it again: \(nextCommand("run", controlSocket: path))")

@@ -7,6 +7,8 @@ package enum ControlRequest: Codable, Equatable, Sendable {
 
     /// Answered by a `StatusReport`.
     case status
+    /// Answered by a `HealthReport`.
+    case health
     /// Answered by a `FlowsReport` of the `top` busiest.
     case flows(top: Int, addresses: Addresses)
     /// Answered by a `QuotaReport`, after the change.
@@ -27,7 +29,7 @@ package enum ControlRequest: Codable, Equatable, Sendable {
     /// How many flows may be listed at once; more would make the answer larger than `ControlClient` reads.
     package static let topRange = 1...1_000
 
-    private enum Verb: String, Codable { case status, flows, quota, grant, lift, reset, stop }
+    private enum Verb: String, Codable { case status, health, flows, quota, grant, lift, reset, stop }
     private enum Keys: CodingKey { case verb, top, reveal, bytes }
 
     package init(from decoder: any Decoder) throws {
@@ -35,6 +37,7 @@ package enum ControlRequest: Codable, Equatable, Sendable {
         switch try keys.decode(Verb.self, forKey: .verb) {
         case .status:
             self = .status
+        case .health: self = .health
         case .stop:
             self = .stop
         case .quota: self = .quota(nil)
@@ -56,6 +59,7 @@ package enum ControlRequest: Codable, Equatable, Sendable {
         switch self {
         case .status:
             try keys.encode(Verb.status, forKey: .verb)
+        case .health: try keys.encode(Verb.health, forKey: .verb)
         case .stop:
             try keys.encode(Verb.stop, forKey: .verb)
         case .quota(nil): try keys.encode(Verb.quota, forKey: .verb)

@@ -10,16 +10,20 @@ extension RunningNode {
     func tell(_ missing: [String], _ session: Session, _ settings: NodeSettings, _ told: inout Course.Told) {
         defer { told.missing = missing }
         guard told.missing != missing else { return }
-        guard missing.isEmpty else {
-            log.info("waiting for \(missing.joined(separator: ", ")); exit traffic is dropped")
-            return
-        }
+        let status = Self.statusLine(missing)
+        supervisor?.tell(status: status)
+        guard missing.isEmpty else { return log.info("\(status)") }
         log.info(
             "forwarding",
             metadata: [
                 "tailnet": "\(settings.tailnet)", "vpn": "\(settings.vpn)", "io": "\(session.choice.kind.rawValue)",
                 "io_reason": "\(session.ioReason(settings.io))",
             ])
+    }
+
+    /// How it stands, in one line.
+    static func statusLine(_ missing: [String]) -> String {
+        missing.isEmpty ? "forwarding" : "waiting for \(missing.joined(separator: ", ")); exit traffic is dropped"
     }
 
     /// The node goes on with each of them.
@@ -44,7 +48,10 @@ extension RunningNode {
                 "the node itself routes what tailscaled advertises", metadata: ["routes": "\(routes.prefixes.count)"])
         }
         if let refused = answer.routes?.refused, !refused.isEmpty {
-            log.warning("\(SubnetRoutes.refusal(refused))")
+            // Which they are, doctor tells.
+            log.warning(
+                "tailscaled advertises networks that are not kept; next: forwarder doctor",
+                metadata: ["networks": "\(refused.count)"])
         }
     }
 

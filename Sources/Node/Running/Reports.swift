@@ -19,6 +19,7 @@ extension StatusReport {
         dns = node.nameReport
         vpn = node.tunnelReport
         notes = node.noted.withLock { $0 } + [node.admin?.note].compactMap(\.self)
+        events = node.events
         if let quota = node.quota.withLock({ $0 })?.latestReport {
             cap = Cap(quota)
             notes += quota.notes

@@ -1,19 +1,20 @@
 import Cap
+import DataPlane
 import FoundationEssentials
 import Glibc
 import LinuxNetwork
-import LinuxSystem
+package import LinuxSystem
 import LocalAPI
-package import Logging
+import Logging
 import Synchronization
 import SystemPackage
 
 /// A node from `forwarder run` to its end: closes the host, waits for the edges and follows them, answers on the control
 /// socket, stops.
 ///
-/// Four threads: the caller's follows signals and interfaces, one answers the control socket, one asks tailscaled, one
-/// moves packets. A fifth answers names, where these are split; one more counts what is used of a cap, and one writes its
-/// ledger. Two tell metrics and health over HTTP.
+/// Five threads: the caller's follows signals and interfaces, one answers the control socket, one asks tailscaled, one
+/// moves packets, one watches whether it does. A sixth answers names, where these are split; one more counts what is used of
+/// a cap, and one writes its ledger. Two tell metrics and health over HTTP.
 package final class RunningNode: Sendable {
     enum State: Sendable {
         case starting
@@ -30,7 +31,14 @@ package final class RunningNode: Sendable {
     /// Reads the settings again, as at the start.
     private let reread: @Sendable () throws(Refusal) -> NodeSettings
     private let state = Mutex(State.starting)
-    private let logger: Logger
+    private let journal: Journal
+    let supervisor: Supervisor?
+    private let watchdog: Watchdog
+    /// Of the last session.
+    private let lastInquiries = Mutex<Inquiries?>(nil)
+    private let abandon: @Sendable (Refusal) -> Never
+    /// What could be put in order without the loop is.
+    private let inOrder: EventDescriptor
     private let stopRequest: EventDescriptor
     private let nameService = Mutex<NameService?>(nil)
     let quota = Mutex<QuotaWatch?>(nil)
@@ -45,35 +53,45 @@ package final class RunningNode: Sendable {
 
     var admin: AdminService? { adminService.withLock { $0 } }
 
-    var now: State { state.withLock { $0 } }
-
     var nameReport: StatusReport.DNS? { nameService.withLock { $0 }?.report }
 
     var tunnelReport: StatusReport.VPN? { tunnel.report(settings) }
 
     var settings: NodeSettings { current.withLock { $0 } }
 
-    var log: Logger {
-        var log = logger
-        log.logLevel = settings.log
-        return log
-    }
+    var log: Logger { journal.log }
 
+    /// The last lines of the log, the newest last.
+    var events: [StatusReport.Event] { journal.events.map(StatusReport.Event.init) }
+
+    var now: State { state.withLock { $0 } }
+
+    /// - Parameters:
+    ///   - supervisor: who is told how it stands.
+    ///   - abandon: ends the process at once, on whatever thread: when the packet loop is stuck.
     package init(
-        _ log: Logger, readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
+        _ journal: Journal, under supervisor: Supervisor? = nil,
+        abandon: @escaping @Sendable (Refusal) -> Never,
+        readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
     ) throws(Refusal) {
         _ = ProcessFigures.startedAt
         // Before any thread, which inherits what is not its to take, and before a hang-up could end us.
         signals = try refusing(couldNot: "start") { () throws(KernelError) in
             try SignalDescriptor([SIGTERM, SIGINT, SIGHUP])
         }
-        current = Mutex(try reread())
+        let settings = try reread()
+        journal.follow(settings)
+        current = Mutex(settings)
         self.reread = reread
-        logger = log
+        self.journal = journal
+        self.supervisor = supervisor
+        self.abandon = abandon
         guard OwnedDescriptor.limit >= Self.descriptors else {
             throw Refusal(openFiles: OwnedDescriptor.limit, of: Self.descriptors)
         }
         stopRequest = try refusing(couldNot: "start") { () throws(KernelError) in try EventDescriptor() }
+        inOrder = try refusing(couldNot: "start") { () throws(KernelError) in try EventDescriptor() }
+        watchdog = try refusing(couldNot: "start") { () throws(KernelError) in try Watchdog(for: supervisor) }
         let effective = try refusing(couldNot: "start") { () throws(KernelError) in try Capabilities.effective() }
         let missing = Capabilities([.netAdmin, .bpf]).subtracting(effective)
         guard missing.isEmpty else { throw Refusal(missing: missing) }
@@ -94,9 +112,21 @@ package final class RunningNode: Sendable {
                 }
             }
         }
+        let watching = try refusing(couldNot: "watch the packet loop") { () throws(KernelError) in
+            try LinuxSystem.Thread(named: "fwd-watchdog") { [self] in
+                let isStuck = watchdog.watch {
+                    lastInquiries.withLock { $0 }
+                } atEachLook: {
+                    journal.settle()
+                }
+                if isStuck { endStuck() }
+            }
+        }
         let outcome = Result { () throws(Refusal) in try forward(patience) }
         server.stop()
         serving.join()
+        watchdog.stop()
+        watching.join()
         try outcome.get()
     }
 
@@ -116,7 +146,7 @@ package final class RunningNode: Sendable {
         var session = try Session(settings, edges, routing, &host)
         lock.release()
         // From here on the host is closed, and whoever waits for that is answered.
-        state.withLock { $0 = .running(session) }
+        run(session)
         let admin = AdminService(self, log)
         adminService.withLock { $0 = admin }
         defer { admin.end() }
@@ -126,15 +156,21 @@ package final class RunningNode: Sendable {
         do throws(Refusal) {
             // Nothing is forwarded before what was used is known.
             try beginQuota(session, settings)
+            var isToldReady = false
             while true {
-                state.withLock { $0 = .running(session) }
+                run(session)
                 try follow(session, &course, tailscaled, names, host)
+                if !isToldReady { supervisor?.tellReady(Self.statusLine(session.missing)) }
+                isToldReady = true
                 switch wait(for: session, watch, tailscaled, names, until: course.nextLook) {
                 case .news: break
                 case .hangUp:
+                    supervisor?.tellReloading()
+                    isToldReady = false
                     session = try reload(session, &course, &host)
                     tailscaled.move(to: settings.tailscaledSocket)
                 case .stop:
+                    supervisor?.tellStopping()
                     session.close()
                     endQuota()
                     try finish(session)
@@ -150,6 +186,7 @@ package final class RunningNode: Sendable {
                 }
             }
         } catch {
+            supervisor?.tellStopping()
             state.withLock { $0 = .stopping }
             session.close()
             endQuota()
@@ -157,6 +194,11 @@ package final class RunningNode: Sendable {
             session.takeBack(host)
             throw error
         }
+    }
+
+    private func run(_ session: Session) {
+        lastInquiries.withLock { $0 = session.inquiries }
+        state.withLock { $0 = .running(session) }
     }
 
     private enum Event { case news, hangUp, stop, loopEnded }
@@ -173,11 +215,12 @@ package final class RunningNode: Sendable {
                     (signals.raw, POLLIN), (stopRequest.raw, POLLIN), (session.endedDescriptor, POLLIN),
                     (watch.descriptor, POLLIN), (tailscaled.descriptor, POLLIN),
                     // poll(2) passes over a negative one.
-                    (names?.descriptor ?? -1, POLLIN),
+                    (names?.descriptor ?? -1, POLLIN), (watchdog.callDescriptor, POLLIN),
                 ], milliseconds: max(0, CInt(clamping: Int64(left / .milliseconds(1)) + 1)))
             if ready[0] != 0 { return signals.next() == SIGHUP ? .hangUp : .stop }
             if ready[1] != 0 { return .stop }
             if ready[2] != 0 { return .loopEnded }
+            if ready[6] != 0 { watchdog.follow() }
             // What was announced may be none of ours. A watch that fails tells nothing: look.
             let isNews = ready[4] != 0 || ready[5] != 0 || (ready[3] != 0 && (try? watch.drain()) != false)
             let isOtherTunnel = tunnel.look(settings, log, sent: { session.clientPackets })
@@ -225,6 +268,7 @@ package final class RunningNode: Sendable {
             return session
         }
         current.withLock { $0 = new }
+        journal.follow(new)
         log.info("settings read again")
         quota.withLock { $0 }?.follow(new.cap)
         if new.cap.limit == nil, old.cap.limit != nil {
@@ -264,6 +308,7 @@ package final class RunningNode: Sendable {
         } catch {
             log.error("the new settings cannot be met here, the old ones are taken again: \(error)")
             current.withLock { $0 = old }
+            journal.follow(old)
             let (edges, routing) = try choose(old, host)
             let session = try Session(old, edges, routing, &host)
             try beginQuota(session, old)
@@ -278,6 +323,25 @@ package final class RunningNode: Sendable {
         } catch {
             throw Refusal(portTaken: error)
         }
+    }
+
+    /// Milliseconds that what can still be put in order may take.
+    private static let grace: Int32 = 2_000
+
+    /// Ends a process whose loop is stuck: what it has closed stays closed, and who starts it again has another loop.
+    private func endStuck() -> Never {
+        supervisor?.tell(status: "the packet loop is stuck")
+        // Not on this thread: others may hold what that takes, and wait for the loop.
+        _ = try? LinuxSystem.Thread(named: "fwd-end") { [self] in
+            if case .running(let session) = now { session.close() }
+            endQuota()
+            inOrder.signal()
+        }
+        _ = inOrder.wait(milliseconds: Self.grace)
+        abandon(
+            Refusal(
+                couldNot: "go on forwarding", because: "the packet loop is stuck: it has not answered for seconds",
+                remedy: "start it again as before; until then exit traffic is dropped", exitCode: .bug))
     }
 
     // MARK: The cap
@@ -304,9 +368,10 @@ package final class RunningNode: Sendable {
     // MARK: Answers
 
     private func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
-        let state = state.withLock { $0 }
+        let state = now
         switch request {
         case .status: return try StatusReport(self, state)
+        case .health: return health
         case .flows(let top, let addresses): return try FlowsReport(state, top: top, addresses: addresses)
         case .quota(let change):
             guard let quota = quota.withLock({ $0 }) else {

@@ -24,6 +24,7 @@ package struct NodeSettings: Sendable, Equatable {
     package var controlSocket = "/run/forwarder/control.sock"
     package var admin = AdminSettings()
     package var log = Logger.Level.info
+    package var logFormat = LogFormat.logfmt
 
     /// The programs have room for 1,024 prefixes, the node's own addresses among them.
     static let localLimit = 1_000

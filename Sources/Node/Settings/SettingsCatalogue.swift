@@ -111,6 +111,10 @@ extension Setting {
         ) { text throws(Misfit) in
             try choice(text, among: [.trace, .debug, .info, .notice, .warning, .error])
         },
+        Setting(
+            "log_format", \.logFormat,
+            meaning: "how a line of the log is written: logfmt, for a person, or json, one object a line",
+            example: "json", parse: choice),
     ]
 
     /// Alone enough to reach a running node.

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Logging
+import FoundationEssentials
+import LinuxSystem
 import Node
 
 struct Run: ParsableCommand {
@@ -21,9 +22,10 @@ struct Run: ParsableCommand {
 
     func run() throws {
         if dryRun { return try Output.answer(PlanReport(options.settings()), in: answer.form) }
-        var logger = Logger(label: "forwarder") { _ in LogLines() }
-        logger.logLevel = try options.settings().log
-        let node = try RunningNode(logger) { [options] () throws(Refusal) in try options.settings() }
+        let node = try RunningNode(
+            Journal(writing: Output.log), under: Supervisor(ProcessInfo.processInfo.environment),
+            abandon: Output.abandon
+        ) { [options] () throws(Refusal) in try options.settings() }
         try node.run(patience: wait.map { .seconds($0) })
     }
 }

@@ -14,7 +14,7 @@ struct ReportTests {
                 + #""edges":{"tailnet":{"index":4,"kind":"layer3","name":"tailscale0"},"#
                 + #""uplink":{"index":2,"kind":"ethernet","name":"eth0"},"#
                 + #""vpn":{"index":5,"kind":"layer3","name":"tun0"}},"#
-                + #""egress":{"eth0":{"control":{"bytes":1500,"packets":2}}},"errors":{"sent":{"packet_too_big":3},"suppressed":1},"#
+                + #""egress":{"eth0":{"control":{"bytes":1500,"packets":2}}},"errors":{"sent":{"packet_too_big":3},"suppressed":1},"events":[],"#
                 + #""exit_addresses":{"v4":"198.51.100.7"},"#
                 + #""flows":{"capacity":65536,"evicted":1,"expired":3,"flushed":2,"live":3,"opened":7},"#
                 + #""forwarded":{"egress":{"bytes":12345678,"packets":10,"super_packets":2},"fragmented":5,"#

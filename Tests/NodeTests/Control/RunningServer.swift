@@ -103,6 +103,7 @@ enum Examples {
     @Sendable static func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
         switch request {
         case .status, .stop, .quota: status
+        case .health: HealthReport([])
         case .flows(let top, let addresses):
             FlowsReport(busiest: (0..<top).map(flow), total: 5_000, addresses: addresses)
         }

@@ -41,6 +41,8 @@ package struct StatusReport: Report, Equatable {
     package var dns: DNS?
     /// None before the first look at the edges.
     package var vpn: VPN?
+    /// The last lines of the log, of info and graver, at most 32, the newest last.
+    package var events: [Event] = []
     package var startedAt: Date
     package var version = Node.version
     package var pid: Int32

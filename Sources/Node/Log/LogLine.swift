@@ -1,0 +1,83 @@
+package import FoundationEssentials
+package import Logging
+
+/// How a line of the log is written.
+package enum LogFormat: String, CaseIterable, Sendable {
+    /// When, how grave and what, then what belongs to it as `key=value`.
+    case logfmt
+    /// One object a line: `time`, `level`, `message`, then what belongs to it, each under its own key.
+    case json
+}
+
+/// One event of the log: when, how grave, what, and what belongs to it.
+package struct LogLine: Equatable, Sendable {
+    package let at: Date
+    package let level: Logger.Level
+    package let message: String
+    package let facts: [String: String]
+
+    /// Octets of the message, and of each fact, that are kept: a pipe takes a line of a page at once.
+    private static let limit = 2_000
+
+    package init(at: Date, _ level: Logger.Level, _ message: String, _ facts: [String: String] = [:]) {
+        self.at = at
+        self.level = level
+        self.message = Self.bounded(message)
+        self.facts = facts.mapValues(Self.bounded)
+    }
+
+    /// One line without its end.
+    ///
+    ///     2026-11-21T02:37:01Z info forwarding io=uring io_reason="the kernel grants it" tailnet=tailscale0 vpn=tun0
+    package func text(_ format: LogFormat) -> String {
+        let time = at.formatted(.iso8601)
+        switch format {
+        case .logfmt: return "\(time) \(level) \(sentence)"
+        case .json:
+            let members =
+                [("time", time), ("level", "\(level)"), ("message", message)] + sortedFacts
+            return "{\(members.map { "\(Self.quoted($0)):\(Self.quoted($1))" }.joined(separator: ","))}"
+        }
+    }
+
+    /// What, and what belongs to it.
+    package var sentence: String {
+        let what = message.split(separator: "\n").joined(separator: "; ").map(Self.printable).joined()
+        return what + sortedFacts.map { " \($0)=\(Self.word($1))" }.joined()
+    }
+
+    private var sortedFacts: [(String, String)] { facts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+
+    private static func bounded(_ text: String) -> String {
+        text.utf8.count <= limit ? text : String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "..."
+    }
+
+    /// Quoted where it would not be one word otherwise.
+    private static func word(_ text: String) -> String {
+        let isPlain = !text.isEmpty && text.allSatisfy { !$0.isWhitespace && $0 != "\"" && $0 != "=" }
+        if isPlain { return text.map(printable).joined() }
+        let escaped = text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : $0.isNewline ? "\\n" : printable($0) }
+        return "\"\(escaped.joined())\""
+    }
+
+    /// What a terminal would obey is not repeated to it.
+    private static func printable(_ character: Character) -> String {
+        character.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "?" : String(character)
+    }
+
+    /// RFC 8259, section 7.
+    private static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": quoted += "\\\(scalar)"
+            case "\n": quoted += "\\n"
+            case _ where scalar.properties.generalCategory == .control:
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}
