@@ -48,7 +48,11 @@ extension Trait where Self == ConditionTrait {
         let used = stages.compactMap { $0["used_bytes"] as? Int }
         #expect(used.count == 3 && used == used.sorted() && used[0] >= 30_000_000 && used[1] >= 42_000_000)
         #expect(stages.last?["client_bit_per_s"] as? Int == 0)
-        #expect(ending.err.contains("scene 5 of 5"))
+        let picture = try #require(answer["picture"] as? [String])
+        #expect(picture.first?.hasPrefix("forwarder  forwarding") == true)
+        #expect(picture.contains { $0.hasPrefix("cap ") && $0.hasSuffix("of 1.0 GB") })
+        #expect(picture.contains { $0.hasSuffix("; 1% rate 20Mbit/s") })
+        #expect(ending.err.contains("scene 6 of 6"))
 
         let text = try DemoReport(json: Data(ending.out.utf8)).text
         #expect(text.contains("It works"))
@@ -72,6 +76,8 @@ extension Trait where Self == ConditionTrait {
         #expect(!Self.report(separation: Self.separation(controlSeen: "198.51.100.1")).ok)
         #expect(!Self.report(separation: Self.separation(isWhole: false)).ok)
         #expect(!Self.report(separation: Self.separation(isInterrupted: false)).ok)
+        #expect(!Self.report(sight: nil).ok)
+        #expect(!Self.report(sight: Sight(picture: [], isRight: false)).ok)
         #expect(!Self.report(capped: nil).ok)
         #expect(!Self.report(capped: Self.capped(counted: 54_200_001)).ok)
         #expect(!Self.report(capped: Self.capped(counted: 54_199_999)).ok)
@@ -114,6 +120,13 @@ extension Trait where Self == ConditionTrait {
                 """))
         let untold = Self.report(capped: nil).text
         #expect(untold.contains("cap, true              not told\ncap, stages            none\n"))
+    }
+
+    @Test("the monitor's picture comes before what is summed up")
+    func sight() {
+        let text = Self.report(sight: Sight(picture: ["forwarder  forwarding", "egress"], isRight: true)).text
+        #expect(
+            text.hasPrefix("What `forwarder monitor` shows:\n\nforwarder  forwarding\negress\n\nbytes moved "))
     }
 
     @Test("drops and flows of both nodes are added up")
@@ -181,14 +194,14 @@ extension Trait where Self == ConditionTrait {
     private static func report(
         plain: Carried = carried(), wireGuard: Carried = carried(), seen: String = "198.51.100.1",
         seenV6: String = "2001:db8:51::1", separation: Separation? = separation(),
-        capped: Capped? = capped(),
+        capped: Capped? = capped(), sight: Sight? = Sight(picture: [], isRight: true),
         speeds: Speeds? = Speeds(ours: Spread([8, 9, 9]), kernel: Spread([16, 10, 30]))
     ) -> DemoReport {
         DemoReport(
             plain: plain, wireGuard: wireGuard,
             exits: Exits(
                 v4: .init(expected: "198.51.100.1", seen: seen), v6: .init(expected: "2001:db8:51::1", seen: seenV6)),
-            separation: separation, capped: capped, speeds: speeds)
+            separation: separation, capped: capped, sight: sight, speeds: speeds)
     }
 
     private static func separation(

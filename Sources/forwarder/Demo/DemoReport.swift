@@ -4,7 +4,7 @@ import Node
 struct DemoReport: Answer {
     var schema = "forwarder.demo/1"
     /// Everything arrived whole and was seen with the exit address, over IPv4 and over IPv6; nothing leaked; the cap held, and
-    /// was counted to the byte. Speed does not matter to it.
+    /// was counted to the byte; the monitor showed it. Speed does not matter to it.
     let ok: Bool
     let io: StatusReport.IO
     /// Through WireGuard. What was seen is empty where nothing came through, and lists all where TCP and UDP differ.
@@ -32,14 +32,17 @@ struct DemoReport: Answer {
     /// The busiest of them, masked.
     let busiest: [FlowsReport.Flow]
     let drops: [String: UInt64]
+    /// What `forwarder monitor --once` printed while a client downloaded, line by line; empty where there was none.
+    let picture: [String]
 
     init(
-        plain: Carried, wireGuard: Carried, exits: Exits, separation: Separation?, capped: Capped?, speeds: Speeds?
+        plain: Carried, wireGuard: Carried, exits: Exits, separation: Separation?, capped: Capped?, sight: Sight?,
+        speeds: Speeds?
     ) {
         let whole = plain.isWhole && wireGuard.isWhole
         ok =
             whole && exits.v4.isRight && exits.v6.isRight && separation?.isRight == true && capped?.isRight == true
-            && speeds != nil
+            && sight?.isRight == true && speeds != nil
         controlAddressExpected = separation?.controlExpected ?? ""
         controlAddressSeen = separation?.controlSeen ?? ""
         leakedPackets = separation?.leaked
@@ -61,6 +64,7 @@ struct DemoReport: Answer {
         flows = plain.status.flows.opened + wireGuard.status.flows.opened
         busiest = wireGuard.busiest
         drops = plain.status.drops.merging(wireGuard.status.drops, uniquingKeysWith: +)
+        picture = sight?.picture ?? []
     }
 
     var text: String {
@@ -75,7 +79,8 @@ struct DemoReport: Answer {
                     ]
                 })
         let verdict = ok ? "It works on this machine.\n" : "It does NOT work on this machine.\n"
-        return [facts, "The busiest flows, masked:\n" + flows, verdict].joined(separator: "\n")
+        let shown = picture.isEmpty ? [] : ["What `forwarder monitor` shows:\n\n" + picture.map { $0 + "\n" }.joined()]
+        return (shown + [facts, "The busiest flows, masked:\n" + flows, verdict]).joined(separator: "\n")
     }
 
     private var carriedRows: [[String]] {

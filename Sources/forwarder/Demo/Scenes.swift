@@ -3,22 +3,25 @@ import Node
 
 /// The demo: what a person wants to have seen before they trust it with their traffic.
 func playDemo(bytes: Int) throws(LabFailure) -> DemoReport {
-    Output.say("scene 1 of 5: a client, a node, an internet, and \(bytesText(UInt64(bytes))) to carry")
+    Output.say("scene 1 of 6: a client, a node, an internet, and \(bytesText(UInt64(bytes))) to carry")
     let plain = try playPlainEdges(bytes: bytes)
-    Output.say("scene 2 of 5: the same way, forwarded by the kernel and by us in turns")
+    Output.say("scene 2 of 6: the same way, forwarded by the kernel and by us in turns")
     let speeds = attempt { () throws(LabFailure) in try playBesideTheKernel(plain.status.io) }
-    Output.say("scene 3 of 5: a WireGuard tunnel on both sides, a provider in between")
+    Output.say("scene 3 of 6: a WireGuard tunnel on both sides, a provider in between")
     let (exits, wireGuard) = try playWireGuard(bytes: bytes / 10)
-    Output.say("scene 4 of 5: the VPN dies in the middle of a download, and the line at home is watched")
+    Output.say("scene 4 of 6: the VPN dies in the middle of a download, and the line at home is watched")
     let separation = attempt { () throws(LabFailure) in
         try Separation(losingTheVPN: WireGuardLab(), bytes: max(bytes / 10, 20_000_000))
     }
     if let separation { Output.say("  \(separation.sentence)") }
-    Output.say("scene 5 of 5: a cap of \(Capped.cap), and a client that downloads until it is stopped")
+    Output.say("scene 5 of 6: a cap of \(Capped.cap), and a client that downloads until it is stopped")
     let capped = attempt { () throws(LabFailure) in try Capped(in: WireGuardLab()) }
     if let capped { Output.say("  \(capped.sentence)") }
+    Output.say("scene 6 of 6: what `forwarder monitor` shows while a client downloads")
+    let sight = attempt { () throws(LabFailure) in try Sight(in: WireGuardLab()) }
     return DemoReport(
-        plain: plain, wireGuard: wireGuard, exits: exits, separation: separation, capped: capped, speeds: speeds)
+        plain: plain, wireGuard: wireGuard, exits: exits, separation: separation, capped: capped, sight: sight,
+        speeds: speeds)
 }
 
 // MARK: Scenes
