@@ -136,7 +136,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ForwarderTests",
-            dependencies: ["forwarder", "Node", "Cap", "Lab", "LinuxSystem", "TestSupport", logging, yams],
+            dependencies: [
+                "forwarder", "Node", "LocalAPI", "Cap", "Lab", "LinuxNetwork", "LinuxSystem", "PacketParse",
+                "TestSupport", logging, yams,
+            ],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["Lab", "LinuxNetwork", "LinuxSystem"], swiftSettings: strict),
     ]

@@ -15,17 +15,14 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         var side: Side
         var checksum: PendingChecksum
         var isSuperPacket: Bool
+        /// What it is if it goes straight on.
+        var errand: Errand
         /// Of the frame: the virtio header and the packet.
         var length: Int
         /// Of the packet, or of each but the last that a super-packet stands for.
         var wireLength: Int
         var hash: UInt64
         var summary: PacketSummary
-
-        /// What it is if it goes straight on.
-        @inline(always) var errand: Errand { errand(side == .inside ? .egress : .ingress) }
-
-        @inline(always) func errand(_ way: Way) -> Errand { Errand(way, summary.transport, isV4: summary.isV4) }
     }
 
     /// Rows of a batch, and the octets after which it is full: more would push its beginning out of the second-level cache.
@@ -151,7 +148,8 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         let key = side == .inside ? FlowKey.outbound(summary) : .inbound(summary)
         return Row(
             slot: frame.slot, side: side, checksum: isPartial ? .partial : .complete,
-            isSuperPacket: header.gsoType != .none, length: VirtioNetHeader.size + summary.totalLength,
+            isSuperPacket: header.gsoType != .none, errand: Errand(from: side, summary),
+            length: VirtioNetHeader.size + summary.totalLength,
             wireLength: wireLength, hash: nat.flows.hash(key), summary: summary)
     }
 
@@ -186,7 +184,7 @@ package struct Loop<IO: PacketIO & ~Copyable>: ~Copyable {
         }
         switch passage {
         case .whole: transmit(frame, row, to: row.side.opposite, as: row.errand)
-        case .back: transmit(frame, row, to: .inside, as: row.errand(.hairpin))
+        case .back: transmit(frame, row, to: .inside, as: row.errand.turned)
         case .inFragments: transmitInFragments(frame, row)
         }
         if row.summary.fragment == .first, held.count > 0 { release(heldFor: row) }

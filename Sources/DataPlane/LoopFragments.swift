@@ -52,7 +52,7 @@ extension Loop where IO: ~Copyable {
         let (row, passage) = try Self.translate(place, &held, side, &nat, now: clock.seconds, &statistics)
         switch passage {
         case .whole: try write(held: place, row, to: side.opposite, as: row.errand)
-        case .back: try write(held: place, row, to: .inside, as: row.errand(.hairpin))
+        case .back: try write(held: place, row, to: .inside, as: row.errand.turned)
         case .inFragments:
             // At any rate: they are few, and small.
             let (mtu, port) = (nat.interface(side.opposite).mtu, descriptor(side.opposite))
@@ -71,7 +71,7 @@ extension Loop where IO: ~Copyable {
         do throws(ParseError) { summary = try PacketSummary(parsing: packet.bytes) } catch { throw .malformed(error) }
         // It names no flow: there is nothing to hash.
         let row = Row(
-            slot: 0, side: side, checksum: .complete, isSuperPacket: false,
+            slot: 0, side: side, checksum: .complete, isSuperPacket: false, errand: Errand(from: side, summary),
             length: VirtioNetHeader.size + summary.totalLength, wireLength: summary.totalLength, hash: 0,
             summary: summary)
         return (row, try translate(&packet, row, &nat, now: now, &statistics))

@@ -79,9 +79,17 @@ struct Errand: BitwiseCopyable, Sendable {
         place = way.rawValue << 4 | transport.rawValue << 1 | (isV4 ? 1 : 0)
     }
 
+    /// What a packet is that goes straight on.
+    @inline(always) init(from side: Side, _ summary: PacketSummary) {
+        self.init(side == .inside ? .egress : .ingress, summary.transport, isV4: summary.isV4)
+    }
+
     init(_ error: ICMPError) { place = Self.errors | error.rawValue }
 
     private static var errors: UInt8 { 3 << 4 }
+
+    /// The same of a packet that comes back instead of leaving.
+    var turned: Errand { Errand(place: place | Way.hairpin.rawValue << 4) }
 
     var isError: Bool { place >= Self.errors }
 

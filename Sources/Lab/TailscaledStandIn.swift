@@ -25,9 +25,13 @@ package final class TailscaledStandIn: Sendable {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let script: Script
 
-    /// - Parameter relayMap: the answer to who asks for the relays; before the first login there is none.
-    package init(on host: LabHost, _ manner: Manner, relayMap: String = "null") throws(LabFailure) {
-        script = Script(manner, relayMap)
+    /// - Parameters:
+    ///   - relayMap: the answer to who asks for the relays; before the first login there is none.
+    ///   - status: to who asks how it stands, and with it the tailnet's machines, as long as it advertises.
+    package init(
+        on host: LabHost, _ manner: Manner, relayMap: String = "null", status: String = "{}"
+    ) throws(LabFailure) {
+        script = Script(manner, relayMap, status)
         let bound = try toward("serve \(Self.socket) on \(host.name)") { () throws(KernelError) in
             try host.namespace.run { () throws(KernelError) in
                 try makeDirectory("/var/run/tailscale")
@@ -59,14 +63,20 @@ package final class TailscaledStandIn: Sendable {
     /// Questions so far.
     package var asked: Int { script.asked.withLock { $0 } }
 
+    /// Of which so many were how it stands.
+    package var askedForStatus: Int { script.askedForStatus.withLock { $0 } }
+
     fileprivate final class Script: Sendable {
         let manner: Mutex<Manner>
         let relayMap: String
+        let status: String
         let asked = Mutex(0)
+        let askedForStatus = Mutex(0)
 
-        init(_ manner: Manner, _ relayMap: String) {
+        init(_ manner: Manner, _ relayMap: String, _ status: String) {
             self.manner = Mutex(manner)
             self.relayMap = relayMap
+            self.status = status
         }
     }
 }
@@ -75,30 +85,36 @@ private final class Conversation: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
+    private static let preferences = "/localapi/v0/prefs"
+    private static let relays = "/localapi/v0/derpmap"
+    private static let status = "/localapi/v0/status"
+
     private let script: TailscaledStandIn.Script
     private var isGood = false
-    private var isOfRelays = false
+    private var path = ""
 
     init(_ script: TailscaledStandIn.Script) { self.script = script }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
+            path = head.uri
             isGood =
-                head.method == .GET && ["/localapi/v0/prefs", "/localapi/v0/derpmap"].contains(head.uri)
+                head.method == .GET && [Self.preferences, Self.relays, Self.status].contains(path)
                 && head.headers["Host"] == ["local-tailscaled.sock"]
-            isOfRelays = head.uri == "/localapi/v0/derpmap"
         case .body: break
         case .end:
             script.asked.withLock { $0 += 1 }
+            if path == Self.status { script.askedForStatus.withLock { $0 += 1 } }
             answer(context)
         }
     }
 
     private func answer(_ context: ChannelHandlerContext) {
         guard isGood else { return send(.forbidden, "invalid localapi request", context) }
-        if isOfRelays { return send(.ok, script.relayMap, context) }
+        if path == Self.relays { return send(.ok, script.relayMap, context) }
         switch script.manner.withLock({ $0 }) {
+        case .advertising where path == Self.status: send(.ok, script.status, context)
         case .advertising(let routes):
             let list = routes.map { "\"\($0)\"" }.joined(separator: ",")
             send(

@@ -15,16 +15,18 @@ package struct LocalAPI: Sendable {
         self.loop = loop
     }
 
-    /// How long tailscaled may take over an answer.
+    /// How long tailscaled may take over an answer, where nobody is in more of a hurry.
     private static let patience = TimeAmount.seconds(2)
 
     /// The body of an answer with status 200; fails with `LocalAPIFailure`.
     ///
     /// - Parameter limit: octets that are taken of a body; a longer one is a failure.
-    func get(_ path: String, atMost limit: Int) -> EventLoopFuture<ByteBuffer> {
+    func get(
+        _ path: String, atMost limit: Int, within patience: TimeAmount = Self.patience
+    ) -> EventLoopFuture<ByteBuffer> {
         let answer = loop.makePromise(of: ByteBuffer.self)
         let connection = ClientBootstrap(group: loop)
-            .connectTimeout(Self.patience)
+            .connectTimeout(patience)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
@@ -34,8 +36,9 @@ package struct LocalAPI: Sendable {
             }
             .connect(unixDomainSocketPath: socket)
         connection.whenFailure { answer.fail($0) }
-        let alarm = loop.scheduleTask(in: Self.patience) {
-            answer.fail(LocalAPIFailure("nothing was said for two seconds"))
+        let alarm = loop.scheduleTask(in: patience) {
+            let seconds = patience == .seconds(1) ? "a second" : "two seconds"
+            answer.fail(LocalAPIFailure("nothing was said for \(seconds)"))
         }
         let outcome = answer.futureResult
         outcome.whenComplete { _ in

@@ -32,6 +32,8 @@ public struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     /// Empty for a quoted packet, which need not reach that far.
     public private(set) var tcpFlags: TCPFlags = []
     public private(set) var icmpType: UInt8 = 0
+    /// As the addresses are; kept, because every packet is asked several times.
+    public private(set) var isV4 = false
 
     /// Decodes a packet that begins with the first octet and is there as a whole.
     public init(parsing bytes: RawSpan) throws(ParseError) { try decode(bytes, .whole) }
@@ -40,8 +42,6 @@ public struct PacketSummary: Equatable, Sendable, BitwiseCopyable {
     ///
     /// Its checksum is not verified: the routers it passed need not have kept it right.
     public init(quoted bytes: RawSpan) throws(ParseError) { try decode(bytes, .quoted) }
-
-    public var isV4: Bool { source.isV4 }
 
     /// A message about another packet, quoted from `quoteOffset` on (RFC 1122 section 3.2.2, RFC 4443 section 2.1).
     @inlinable @inline(__always)
@@ -85,6 +85,7 @@ extension PacketSummary {
     @inline(__always)
     private mutating func decodeV4(_ bytes: RawSpan, _ extent: Extent) throws(ParseError) {
         let header = try IPv4Header(bytes)
+        isV4 = true
         totalLength = header.totalLength
         transportOffset = header.headerLength
         if extent == .whole {

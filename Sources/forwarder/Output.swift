@@ -29,10 +29,25 @@ enum Output {
         }
     }
 
+    /// Shows one of many answers: on a terminal in the place of the one before, elsewhere behind it. Nothing is changed of
+    /// the terminal, so nothing is to be put back, whatever ends us.
+    ///
+    /// - Returns: whether anybody reads on.
+    static func look(_ answer: some Answer, _ text: String, in form: Form) throws(Refusal) -> Bool {
+        guard form == .text else { return try write(Array(answer.json()) + [UInt8(ascii: "\n")]) }
+        guard isatty(STDOUT_FILENO) == 1, !isDumb else { return try write(Array("\(text)\n".utf8)) }
+        // To the first column of the first row, and what is left of each row and of the screen erased (ECMA-48 8.3.21,
+        // 8.3.41, 8.3.39).
+        let rows = text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1b}[K\n")
+        return try write(Array("\u{1b}[H\(rows)\u{1b}[J".utf8))
+    }
+
+    private static var isDumb: Bool { unsafe getenv("TERM").map { unsafe strcmp($0, "dumb") == 0 } ?? true }
+
     /// Tells a refusal, as the only object on stdout where JSON is asked for.
     static func refuse(_ refusal: Refusal, in form: Form) -> Node.ExitCode {
         if form == .json, let json = try? RefusalReport(refusal).json() {
-            try? write(Array(json) + [UInt8(ascii: "\n")])
+            _ = try? write(Array(json) + [UInt8(ascii: "\n")])
         }
         say("\(refusal)")
         return refusal.exitCode
@@ -88,11 +103,12 @@ enum Output {
 
     private static let linesLost = Mutex(0)
 
-    private static func write(_ octets: [UInt8]) throws(Refusal) {
+    /// - Returns: whether anybody reads: one that went away has had enough.
+    @discardableResult
+    private static func write(_ octets: [UInt8]) throws(Refusal) -> Bool {
         switch send(octets, to: STDOUT_FILENO) {
-        case 0, EPIPE:
-            // A reader that went away has had enough.
-            return
+        case 0: return true
+        case EPIPE: return false
         case let error:
             throw Refusal(
                 couldNot: "write the answer", because: "stdout: \(unsafe String(cString: strerror(error)))",

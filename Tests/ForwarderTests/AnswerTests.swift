@@ -58,6 +58,8 @@ struct AnswerTests {
                 case .health: HealthReport([])
                 case .flows(_, let addresses):
                     FlowsReport(busiest: [Self.flow], total: 12, addresses: addresses)
+                case .clients(_, let addresses):
+                    ClientsReport(busiest: [Self.client], total: 7, addresses: addresses)
                 }
             }
             ended.signal()
@@ -77,6 +79,64 @@ struct AnswerTests {
         let revealed = try Binary.run(["flows", "--reveal", "--control-socket", path]).out
         #expect(revealed.contains("100.64.0.9:40000"))
         #expect(revealed.contains("1 of 12 flows"))
+        #expect(try Binary.run(["clients", "--control-socket", path]).out.contains("1 of 7 clients"))
+    }
+
+    @Test("Clients are listed with what they moved, and those that are known only together come last")
+    func clientsText() {
+        var report = ClientsReport(
+            busiest: [Self.client],
+            others: .init(
+                flows: 9, egressPackets: 1, egressBytes: 2_000, ingressPackets: 1, ingressBytes: 0), total: 2,
+            addresses: .revealed, since: .now.addingTimeInterval(-90))
+        report.clients.append(Self.client)
+        report.clients[1].client = "100.64.0.10"
+        report.clients[1].name = nil
+        #expect(
+            report.text == """
+                client       name    flows  live  egress  ingress      known  idle
+                100.64.0.9   laptop      3     1  1.5 kB   3.0 kB  1 min 1 s   5 s
+                100.64.0.10              3     1  1.5 kB   3.0 kB  1 min 1 s   5 s
+                others                   9        2.0 kB      0 B
+
+                1 of 2 clients, counted for 1 min 30 s
+
+                """, "\(report.text)")
+        let masked = ClientsReport(busiest: [Self.client], total: 1, addresses: .masked)
+        #expect(
+            masked.text == """
+                    client  flows  live  egress  ingress      known  idle
+                100.64.*.*      3     1  1.5 kB   3.0 kB  1 min 1 s   5 s
+
+                1 of 1 clients, masked (--reveal shows who)
+
+                """, "\(masked.text)")
+        var silent = ClientsReport(busiest: [], total: 0, addresses: .revealed)
+        silent.note = "no names, for tailscaled does not tell: no"
+        #expect(silent.text == "0 of 0 clients\nnote: no names, for tailscaled does not tell: no\n")
+    }
+
+    @Test("A second look tells rates of what is revealed, and never less than nothing")
+    func rates() {
+        let earlier = ClientsReport(busiest: [Self.client], total: 1, addresses: .revealed)
+        var later = earlier
+        later.clients[0].egressBytes += 4_000
+        // A node that has started again.
+        later.clients[0].ingressBytes = 10
+        let text = later.text(since: (earlier, .seconds(2)))
+        #expect(text.contains("egress/s  ingress/s"), "\(text)")
+        #expect(text.contains("  2.0 kB/s      5 B/s  "), "\(text)")
+        let masked = ClientsReport(busiest: [Self.client], total: 1, addresses: .masked)
+        #expect(!masked.text(since: (masked, .seconds(2))).contains("/s"))
+
+        let flows = FlowsReport(busiest: [Self.flow], total: 1, addresses: .revealed)
+        var laterFlows = flows
+        laterFlows.flows[0].egressBytes += 1_000
+        #expect(laterFlows.text(since: (flows, .milliseconds(500))).contains("2.0 kB/s"))
+        laterFlows.flows[0].clientPort = 40_001
+        #expect(!laterFlows.text(since: (flows, .seconds(1))).contains("B/s "), "another flow")
+        #expect(rateText(.max, since: 0, ago: .nanoseconds(1)) == "1000000.0 TB/s")
+        #expect(rateText(5, since: 0, ago: .zero) == "" && rateText(5, since: nil, ago: .seconds(1)) == "")
     }
 
     @Test("Status reads as lines of facts, then what was forwarded, then what was dropped")
@@ -230,6 +290,13 @@ struct AnswerTests {
         report.forwarded.egress = .init(packets: 10, bytes: 12_345_678, superPackets: 2)
         report.drops = ["no_binding": 4, "bad_checksum": 1, "never": 0]
         return report
+    }
+
+    private static var client: ClientsReport.Client {
+        .init(
+            client: "100.64.0.9", name: "laptop", flows: 3, flowsLive: 1, egressPackets: 1, egressBytes: 1_500,
+            ingressPackets: 2, ingressBytes: 3_000, firstSeen: .now.addingTimeInterval(-61),
+            lastSeen: .now.addingTimeInterval(-5))
     }
 
     private static var flow: FlowsReport.Flow {

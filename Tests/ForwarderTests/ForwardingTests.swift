@@ -168,6 +168,7 @@ struct Status: Decodable {
     struct Flows: Decodable {
         let live: Int
         let capacity: Int
+        let flushed: UInt64
     }
 
     let state: String

@@ -11,6 +11,8 @@ package enum ControlRequest: Codable, Equatable, Sendable {
     case health
     /// Answered by a `FlowsReport` of the `top` busiest.
     case flows(top: Int, addresses: Addresses)
+    /// Answered by a `ClientsReport` of the `top` busiest.
+    case clients(top: Int, addresses: Addresses)
     /// Answered by a `QuotaReport`, after the change.
     case quota(Change?)
     /// Answered by a `StatusReport` of a node that is stopping.
@@ -26,10 +28,10 @@ package enum ControlRequest: Codable, Equatable, Sendable {
         case reset
     }
 
-    /// How many flows may be listed at once; more would make the answer larger than `ControlClient` reads.
+    /// How many flows or clients may be listed at once; more would make the answer larger than `ControlClient` reads.
     package static let topRange = 1...1_000
 
-    private enum Verb: String, Codable { case status, health, flows, quota, grant, lift, reset, stop }
+    private enum Verb: String, Codable { case status, health, flows, clients, quota, grant, lift, reset, stop }
     private enum Keys: CodingKey { case verb, top, reveal, bytes }
 
     package init(from decoder: any Decoder) throws {
@@ -45,13 +47,20 @@ package enum ControlRequest: Codable, Equatable, Sendable {
         case .lift: self = .quota(.lift)
         case .reset: self = .quota(.reset)
         case .flows:
-            let top = try keys.decodeIfPresent(Int.self, forKey: .top) ?? 20
-            guard Self.topRange.contains(top) else {
-                throw DecodingError.dataCorruptedError(forKey: .top, in: keys, debugDescription: "top is out of range")
-            }
-            let reveal = try keys.decodeIfPresent(Bool.self, forKey: .reveal) ?? false
-            self = .flows(top: top, addresses: reveal ? .revealed : .masked)
+            let list = try Self.list(keys)
+            self = .flows(top: list.top, addresses: list.addresses)
+        case .clients:
+            let list = try Self.list(keys)
+            self = .clients(top: list.top, addresses: list.addresses)
         }
+    }
+
+    private static func list(_ keys: KeyedDecodingContainer<Keys>) throws -> (top: Int, addresses: Addresses) {
+        let top = try keys.decodeIfPresent(Int.self, forKey: .top) ?? 20
+        guard topRange.contains(top) else {
+            throw DecodingError.dataCorruptedError(forKey: .top, in: keys, debugDescription: "top is out of range")
+        }
+        return (top, try keys.decodeIfPresent(Bool.self, forKey: .reveal) ?? false ? .revealed : .masked)
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -68,11 +77,17 @@ package enum ControlRequest: Codable, Equatable, Sendable {
             try keys.encode(bytes, forKey: .bytes)
         case .quota(.lift): try keys.encode(Verb.lift, forKey: .verb)
         case .quota(.reset): try keys.encode(Verb.reset, forKey: .verb)
-        case .flows(let top, let addresses):
-            try keys.encode(Verb.flows, forKey: .verb)
-            try keys.encode(top, forKey: .top)
-            try keys.encode(addresses == .revealed, forKey: .reveal)
+        case .flows(let top, let addresses): try Self.encode(.flows, top, addresses, in: &keys)
+        case .clients(let top, let addresses): try Self.encode(.clients, top, addresses, in: &keys)
         }
+    }
+
+    private static func encode(
+        _ verb: Verb, _ top: Int, _ addresses: Addresses, in keys: inout KeyedEncodingContainer<Keys>
+    ) throws {
+        try keys.encode(verb, forKey: .verb)
+        try keys.encode(top, forKey: .top)
+        try keys.encode(addresses == .revealed, forKey: .reveal)
     }
 
     init(line: some Sequence<UInt8>) throws(Refusal) {

@@ -166,30 +166,39 @@ extension Session {
     }
 }
 
-extension FlowsReport {
+extension Session {
     /// Slots that the loop copies between two batches: some tens of microseconds.
     private static let run = 1024
 
+    /// Shows every live flow, a run of slots at a time; what begins or ends meanwhile may be seen or not.
+    ///
+    /// - Returns: how many there were, and the second that their times are counted to.
+    func forEachFlow(_ show: (DataPlane.Flow) -> Void) throws(Refusal) -> (total: Int, now: UInt32) {
+        var total = 0
+        var slot = 0
+        while true {
+            let range = slot..<slot + Self.run
+            let (flows, snapshot) = try ask { nat, snapshot in (nat.flows.flows(in: range), snapshot) }
+            for flow in flows { show(flow) }
+            total += flows.count
+            slot = range.upperBound
+            // Slots behind the last one ever used are empty.
+            if slot >= snapshot.flowsCapacity || flows.isEmpty && total >= snapshot.flowsLive {
+                return (total, snapshot.seconds)
+            }
+        }
+    }
+}
+
+extension FlowsReport {
     init(_ state: RunningNode.State, top: Int, addresses: ControlRequest.Addresses) throws(Refusal) {
         guard case .running(let session) = state else {
             self.init(busiest: [], total: 0, addresses: addresses)
             return
         }
         var busiest = Busiest<DataPlane.Flow>(top)
-        var total = 0
-        var now: UInt32 = 0
-        var slot = 0
-        var end = 1
-        while slot < end {
-            let range = slot..<slot + Self.run
-            let (flows, snapshot) = try session.ask { nat, snapshot in (nat.flows.flows(in: range), snapshot) }
-            for flow in flows { busiest.offer(flow.egressBytes &+ flow.ingressBytes, flow) }
-            total += flows.count
-            now = snapshot.seconds
-            end = snapshot.flowsCapacity
-            slot = range.upperBound
-            // Slots behind the last one ever used are empty.
-            if flows.isEmpty, total >= snapshot.flowsLive { break }
+        let (total, now) = try session.forEachFlow { flow in
+            busiest.offer(flow.egressBytes &+ flow.ingressBytes, flow)
         }
         let date = Date()
         self.init(
@@ -206,6 +215,6 @@ extension FlowsReport.Flow {
             remote: flow.remote.description, remotePort: hasPorts ? flow.remotePort : nil,
             outsidePort: flow.outsidePort, state: flow.state.name.description, egressPackets: flow.egressPackets,
             egressBytes: flow.egressBytes, ingressPackets: flow.ingressPackets, ingressBytes: flow.ingressBytes,
-            firstSeen: moment(flow.firstEgress), lastSeen: moment(max(flow.lastEgress, flow.lastIngress)))
+            firstSeen: moment(flow.firstEgress), lastSeen: moment(flow.lastPacket))
     }
 }

@@ -45,6 +45,7 @@ package final class RunningNode: Sendable {
     /// Seconds since 1970.
     private let capLifted = Mutex(Int64.min)
     let tunnel = TunnelWatch()
+    private let clientNames = ClientNames()
     /// What the last look found that a person should know.
     let noted = Mutex<[String]>([])
 
@@ -373,6 +374,9 @@ package final class RunningNode: Sendable {
         case .status: return try StatusReport(self, state)
         case .health: return health
         case .flows(let top, let addresses): return try FlowsReport(state, top: top, addresses: addresses)
+        case .clients(let top, let addresses):
+            let names = addresses == .revealed ? clientNames.answer(at: settings.tailscaledSocket) : nil
+            return try ClientsReport(state, top: top, names: names)
         case .quota(let change):
             guard let quota = quota.withLock({ $0 }) else {
                 throw settings.cap.limit == nil ? .nothingCapped : .notYetCounting

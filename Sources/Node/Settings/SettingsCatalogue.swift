@@ -33,7 +33,7 @@ extension Setting {
             example: "192.168.1.0/24,fd00::/8", byDefault: "none", parse: prefixes),
         Setting(
             "tailscaled_socket", \.tailscaledSocket,
-            meaning: "tailscaled's Unix socket, which tells networks to keep as `local` does",
+            meaning: "tailscaled's Unix socket, which tells networks to keep as `local` does, and clients' names",
             example: "/var/run/tailscale/tailscaled.sock", parse: socketPath),
         Setting(
             "guard", \.guarding,

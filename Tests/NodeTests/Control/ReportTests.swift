@@ -134,13 +134,45 @@ struct ReportTests {
         "A request survives the wire",
         arguments: [
             ControlRequest.status, .stop, .flows(top: 1, addresses: .masked), .flows(top: 1_000, addresses: .revealed),
+            .clients(top: 20, addresses: .masked), .clients(top: 7, addresses: .revealed),
         ])
     func request(request: ControlRequest) throws {
         #expect(try ControlRequest(line: request.line) == request)
     }
 
+    @Test("Clients are one JSON object with exactly these keys and forms")
+    func clients() throws {
+        var report = ClientsReport(
+            busiest: [Examples.client(9)],
+            others: .init(flows: 4, egressPackets: 1, egressBytes: 2, ingressPackets: 3, ingressBytes: 4), total: 2,
+            addresses: .revealed, since: Examples.start, note: "no names")
+        #expect(
+            String(decoding: try report.json(), as: UTF8.self)
+                == #"{"clients":[{"client":"100.64.0.9","egress_bytes":9,"egress_packets":1,"#
+                + #""first_seen":"2025-11-21T00:00:00Z","flows":3,"flows_live":1,"ingress_bytes":3,"ingress_packets":2,"#
+                + #""last_seen":"2025-11-21T00:00:00Z","name":"laptop"}],"masked":false,"note":"no names","#
+                + #""others":{"egress_bytes":2,"egress_packets":1,"flows":4,"ingress_bytes":4,"ingress_packets":3},"#
+                + #""schema":"forwarder.clients/1","shown":1,"since":"2025-11-21T00:00:00Z","total":2}"#)
+        #expect(try ClientsReport(json: report.json()) == report)
+        report = ClientsReport(busiest: [Examples.client(9)], total: 1, addresses: .masked)
+        let json = String(decoding: try report.json(), as: UTF8.self)
+        #expect(json.contains(#""client":"100.64.*.*""#) && !json.contains("laptop") && !json.contains("100.64.0"))
+    }
+
+    @Test("A thousand clients with the longest names there are fit an answer")
+    func longClients() throws {
+        var client = Examples.client(.max)
+        client.client = "fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff"
+        client.name = String(repeating: "\"", count: 253)
+        (client.egressBytes, client.ingressBytes, client.flows) = (.max, .max, .max)
+        let report = ClientsReport(
+            busiest: Array(repeating: client, count: 1_000), total: 1_000, addresses: .revealed)
+        #expect(try report.json().count < 1 << 20)
+    }
+
     @Test("A short request means twenty flows, masked")
     func shortRequest() throws {
+        #expect(try ControlRequest(line: #"{"verb":"clients"}"#.utf8) == .clients(top: 20, addresses: .masked))
         #expect(
             try ControlRequest(line: #"{"verb":"flows"}"#.utf8) == .flows(top: 20, addresses: .masked))
     }

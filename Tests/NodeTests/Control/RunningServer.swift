@@ -100,12 +100,20 @@ enum Examples {
             ingressBytes: 3, firstSeen: start, lastSeen: start)
     }
 
+    static func client(_ index: Int) -> ClientsReport.Client {
+        .init(
+            client: "100.64.0.9", name: "laptop", flows: 3, flowsLive: 1, egressPackets: 1, egressBytes: UInt64(index),
+            ingressPackets: 2, ingressBytes: 3, firstSeen: start, lastSeen: start)
+    }
+
     @Sendable static func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
         switch request {
         case .status, .stop, .quota: status
         case .health: HealthReport([])
         case .flows(let top, let addresses):
             FlowsReport(busiest: (0..<top).map(flow), total: 5_000, addresses: addresses)
+        case .clients(let top, let addresses):
+            ClientsReport(busiest: (0..<top).map(client), total: 5_000, addresses: addresses)
         }
     }
 }

@@ -1,0 +1,92 @@
+internal import FoundationEssentials
+import LinuxNetwork
+import NIOCore
+import NIOPosix
+package import PacketParse
+
+/// Names of a tailnet's machines by their addresses, as tailscaled tells them.
+///
+/// What a machine is called its owner says, and a terminal obeys what it is shown: only names of printable ASCII are believed.
+package struct PeerNames: Equatable, Sendable {
+    private var names: [IPAddress: String] = [:]
+
+    package subscript(address: IPAddress) -> String? { names[address] }
+
+    /// Asks at a socket and waits for the answer, a second at most.
+    package static func answer(at socket: String) throws(LocalAPIFailure) -> PeerNames {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { try? group.syncShutdownGracefully() }
+        do {
+            return try LocalAPI(socket: socket, loop: group.next()).peerNames().wait()
+        } catch {
+            throw error as? LocalAPIFailure ?? LocalAPIFailure("\(error)")
+        }
+    }
+
+    fileprivate init(_ status: Status) {
+        for peer in status.peers.prefix(Self.limit) {
+            guard let name = peer.name(in: status.domain) else { continue }
+            for address in (peer.addresses ?? []).prefix(8).compactMap({ IPAddress($0) }) { names[address] = name }
+        }
+    }
+
+    /// Twice as many as a tailnet of the largest plan.
+    private static let limit = 16_384
+}
+
+extension LocalAPI {
+    /// A machine is some kilobyte of it.
+    private static let statusLimit = 8 << 20
+
+    /// What a person at a terminal waits for beside what is theirs.
+    private static let namePatience = TimeAmount.seconds(1)
+
+    func peerNames() -> EventLoopFuture<PeerNames> {
+        get("/localapi/v0/status", atMost: Self.statusLimit, within: Self.namePatience).flatMapThrowing { body in
+            guard let status = try? JSONDecoder().decode(Status.self, from: Data(body.readableBytesView)) else {
+                throw LocalAPIFailure("the answer is not tailscaled's status")
+            }
+            return PeerNames(status)
+        }
+    }
+}
+
+/// Of tailscaled's status (`ipnstate.Status`), what concerns us.
+private struct Status: Decodable {
+    struct Peer: Decodable {
+        let hostName: String?
+        let domainName: String?
+        let addresses: [String]?
+
+        enum CodingKeys: String, CodingKey {
+            case hostName = "HostName"
+            case domainName = "DNSName"
+            case addresses = "TailscaleIPs"
+        }
+
+        /// As `tailscale status` shows it: without the tailnet's own domain, which all but guests have.
+        func name(in domain: String?) -> String? {
+            var name = domainName ?? ""
+            if name.hasSuffix(".") { name.removeLast() }
+            if let domain, !domain.isEmpty, name.hasSuffix("." + domain) { name.removeLast(domain.count + 1) }
+            return [name, hostName].compactMap(\.self).first { isBelievable($0) }
+        }
+
+        /// The length is that of the longest name in DNS (RFC 1035 section 2.3.4).
+        private func isBelievable(_ name: String) -> Bool {
+            (1...253).contains(name.utf8.count) && name.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+        }
+    }
+
+    let domain: String?
+    let own: Peer?
+    let others: [String: Peer]?
+
+    var peers: [Peer] { (own.map { [$0] } ?? []) + (others.map { Array($0.values) } ?? []) }
+
+    enum CodingKeys: String, CodingKey {
+        case domain = "MagicDNSSuffix"
+        case own = "Self"
+        case others = "Peer"
+    }
+}

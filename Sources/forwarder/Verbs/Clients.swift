@@ -1,0 +1,55 @@
+import ArgumentParser
+import FoundationEssentials
+import Node
+
+struct Clients: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List what each client has moved since the node started, the busiest first.")
+
+    @OptionGroup var list: ListOptions
+
+    func run() throws {
+        try list.show(.clients(top: list.top, addresses: list.addresses), as: ClientsReport.self)
+    }
+}
+
+extension ClientsReport: Listing {
+    func text(since earlier: Earlier?) -> String {
+        // Two masked clients cannot be told apart.
+        let isRated = !masked && earlier?.list.masked == false
+        let known =
+            isRated ? Dictionary(earlier?.list.clients.map { ($0.client, $0) } ?? []) { first, _ in first } : [:]
+        let isNamed = clients.contains { $0.name != nil }
+        let (now, ago) = (Date.now, earlier?.ago ?? .zero)
+        func row(
+            _ client: String, _ name: String, _ rest: [String], _ egress: UInt64, _ ingress: UInt64, _ rates: [String],
+            _ times: [String]
+        ) -> [String] {
+            [client] + (isNamed ? [name] : []) + rest + [bytesText(egress), bytesText(ingress)]
+                + (isRated ? rates : []) + times
+        }
+        var rows = clients.map { client in
+            let before = known[client.client]
+            return row(
+                client.client, client.name ?? "", ["\(client.flows)", "\(client.flowsLive)"], client.egressBytes,
+                client.ingressBytes,
+                [
+                    rateText(client.egressBytes, since: before?.egressBytes, ago: ago),
+                    rateText(client.ingressBytes, since: before?.ingressBytes, ago: ago),
+                ],
+                [client.firstSeen, client.lastSeen].map { durationText(seconds: Int(now.timeIntervalSince($0))) })
+        }
+        if let others {
+            rows.append(
+                row(
+                    "others", "", ["\(others.flows)", ""], others.egressBytes, others.ingressBytes, ["", ""], ["", ""]))
+        }
+        let heading =
+            ["client"] + (isNamed ? ["name"] : []) + ["flows", "live", "egress", "ingress"]
+            + (isRated ? ["egress/s", "ingress/s"] : []) + ["known", "idle"]
+        let age = since.map { ", counted for \(durationText(seconds: Int(now.timeIntervalSince($0))))" } ?? ""
+        let summary = "\(shown) of \(total) clients\(age)" + (masked ? ", masked (--reveal shows who)" : "")
+        return (rows.isEmpty ? "" : textTable([heading] + rows) + "\n") + summary + "\n"
+            + (note.map { "note: \($0)\n" } ?? "")
+    }
+}
