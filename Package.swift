@@ -137,7 +137,7 @@ let package = Package(
         .testTarget(
             name: "ForwarderTests",
             dependencies: [
-                "forwarder", "Node", "LocalAPI", "Cap", "Lab", "LinuxNetwork", "LinuxSystem", "PacketParse",
+                "forwarder", "Node", "Metrics", "LocalAPI", "Cap", "Lab", "LinuxNetwork", "LinuxSystem", "PacketParse",
                 "TestSupport", logging, yams,
             ],
             swiftSettings: strict),

@@ -5,11 +5,7 @@ import Node
 /// What a node answered at one look.
 struct Look: Sendable {
     /// Something that the node logged.
-    struct Event: Codable, Equatable, Sendable {
-        var at: Date
-        var level: String
-        var message: String
-    }
+    typealias Event = StatusReport.Event
 
     /// What one client has moved.
     struct Client: Equatable, Sendable {
@@ -52,11 +48,13 @@ extension Look {
 
     /// - Throws: a refusal if nobody answers at `path`.
     init(at path: String, _ addresses: ControlRequest.Addresses) throws(Refusal) {
-        let told: StatusAndEvents = try ControlClient.ask(.status, at: path)
+        status = try ControlClient.ask(.status, at: path)
         moment = .now
-        status = told.status
-        events = told.events
+        events = status.events
         flows = try ControlClient.ask(.flows(top: Self.flowLimit, addresses: addresses), at: path)
+        let clients: ClientsReport? = try? ControlClient.ask(
+            .clients(top: Self.flowLimit, addresses: addresses), at: path)
+        self.clients = clients?.clients.map(Client.init)
         quota = status.cap == nil ? nil : try? ControlClient.ask(.quota(nil), at: path)
     }
 }
@@ -69,20 +67,10 @@ extension Look {
     }
 }
 
-/// A status, and the events beside it where the node tells them.
-private struct StatusAndEvents: Report {
-    private enum Keys: CodingKey { case events }
-
-    let status: StatusReport
-    let events: [Look.Event]
-
-    var schema: String { status.schema }
-
-    init(from decoder: any Decoder) throws {
-        status = try StatusReport(from: decoder)
-        // What cannot be read as events is no reason to show nothing.
-        events = (try? decoder.container(keyedBy: Keys.self).decode([Look.Event].self, forKey: .events)) ?? []
+extension Look.Client {
+    fileprivate init(_ told: ClientsReport.Client) {
+        self.init(
+            client: told.client, name: told.name, flows: told.flowsLive, egressBytes: told.egressBytes,
+            ingressBytes: told.ingressBytes)
     }
-
-    func encode(to encoder: any Encoder) throws { try status.encode(to: encoder) }
 }

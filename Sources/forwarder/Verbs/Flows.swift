@@ -18,13 +18,13 @@ extension FlowsReport: Listing {
         // Two masked flows cannot be told apart.
         let isRated = !masked && earlier?.list.masked == false
         let known =
-            isRated ? Dictionary(earlier?.list.flows.map { ($0.identity, $0) } ?? []) { first, _ in first } : [:]
+            isRated ? Dictionary(earlier?.list.flows.map { ($0.conversation, $0) } ?? []) { first, _ in first } : [:]
         let heading =
             ["flow", "client", "remote", "port", "state", "egress", "ingress"]
             + (isRated ? ["egress/s", "ingress/s"] : []) + ["age", "idle"]
         let (now, ago) = (Date.now, earlier?.ago ?? .zero)
         let rows = flows.map { flow in
-            let before = known[flow.identity]
+            let before = known[flow.conversation]
             let rates = [
                 rateText(flow.egressBytes, since: before?.egressBytes, ago: ago),
                 rateText(flow.ingressBytes, since: before?.ingressBytes, ago: ago),
@@ -48,7 +48,7 @@ extension FlowsReport: Listing {
 
 extension FlowsReport.Flow {
     /// The same in two looks, where nothing is masked.
-    fileprivate var identity: [String] {
+    fileprivate var conversation: [String] {
         [transport, FlowsReport.endpoint(client, clientPort), FlowsReport.endpoint(remote, remotePort)]
     }
 }

@@ -8,6 +8,12 @@ extension StatusReport {
         package var level: String
         /// What happened, and behind it what belongs to it, as `key=value`.
         package var message: String
+
+        package init(at: Date, level: String, message: String) {
+            self.at = at
+            self.level = level
+            self.message = message
+        }
     }
 }
 
