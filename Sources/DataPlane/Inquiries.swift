@@ -26,10 +26,11 @@ package final class Inquiries: Sendable {
 
     // MARK: The asking side
 
-    /// Has the loop compute an answer; none when it has not done so within a second.
+    /// Has the loop compute an answer; none when it has not done so within a second, and at once where it has ended.
     package func ask<Answer: Sendable>(
         _ question: @escaping @Sendable (inout NAT, Snapshot) -> Answer
     ) throws(KernelError) -> Answer? {
+        guard !isOver else { return nil }
         let reply = try Reply<Answer>()
         questions.withLock { $0.append { nat, snapshot in reply.give(question(&nat, snapshot)) } }
         waiting.store(true, ordering: .releasing)

@@ -47,6 +47,7 @@ import Testing
         _ = try lab.layForeignRules(
             gluetun: gluetun, tailscale: tailscale, postRules: Self.postRules().joined(separator: "\n"))
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab, Self.keepLocal)
+        #expect(try forwarder.ask(["health"]).hasPrefix("state       ready\n"))
         let uplink = try Observer(on: lab.isp, interface: "node0")
         let echo = try EchoServer(on: lab.internet, at: lab.internetAddress)
         for (address, seen) in [

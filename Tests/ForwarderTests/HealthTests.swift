@@ -113,6 +113,44 @@ import Testing
         try eventually(within: .seconds(60)) { try report().ready }
     }
 
+    /// What a host may be like that a sound node stands in.
+    enum Surroundings: String, CaseIterable, Sendable {
+        case withoutIPv6, keepingNetworks, twoUplinks, uplinkBounced, uplinkIsVPN, tunnelsMark
+    }
+
+    @Test("a sound node is ready, whatever the host is like", arguments: Surroundings.allCases)
+    func sound(surroundings: Surroundings) throws {
+        let lab = try PlainLab()
+        var arguments = ["--dns", "off"]
+        var tailscaled: TailscaledStandIn?
+        if surroundings != .uplinkIsVPN {
+            try lab.layUplink("eth0", 1, metric: 100)
+            try lab.node.ip("route del default via 10.64.0.1\nroute del ::/0 via fd00:64::1")
+        }
+        switch surroundings {
+        case .withoutIPv6: try lab.node.set("net/ipv6/conf/all/disable_ipv6", to: "1")
+        case .keepingNetworks:
+            arguments += ["--local", "192.168.7.0/24,fd00:7::/64"]
+            tailscaled = try TailscaledStandIn(on: lab.node, .advertising(["192.168.8.0/24"]))
+        case .twoUplinks: try lab.layUplink("eth1", 2, metric: 200)
+        case .uplinkBounced: break
+        case .uplinkIsVPN: arguments += ["--uplink", "tun0"]
+        case .tunnelsMark: arguments += ["--vpn-fwmark", "200000"]
+        }
+        let node = try ForwarderProcess(Binary.path.path, on: lab, arguments)
+        if surroundings == .uplinkBounced {
+            try lab.node.ip("link set eth0 down\nlink set eth0 up")
+            try lab.node.ip("route add default via 198.18.1.1 metric 100\naddr add fd00:1::2/64 dev eth0")
+        }
+        try eventually {
+            let health = try lab.node.start(ForwarderProcess.command(Binary.path.path) + ["health"])
+            let ending = health.wait(upTo: .seconds(5))
+            if ending != .exited(0) { print(surroundings, health.standardOutput) }
+            return ending == .exited(0)
+        }
+        withExtendedLifetime((node, tailscaled)) {}
+    }
+
     // MARK: The watchdog
 
     /// Holds one thread of the node, as a fault of the kernel's would.

@@ -60,6 +60,8 @@ import Testing
         withExtendedLifetime(echo) {}
 
         // The health check of the example.
+        let health = try node.start([Binary.path.path, "health", "--quiet", "--alive"])
+        #expect(health.wait(upTo: .seconds(10)) == .exited(0), "\(health.standardError)")
         let status = try node.start([Binary.path.path, "status", "--json"])
         #expect(status.wait(upTo: .seconds(10)) == .exited(0))
         let told = status.standardOutput

@@ -26,13 +26,14 @@ package struct LogLine: Equatable, Sendable {
         self.facts = facts.mapValues(Self.bounded)
     }
 
-    /// One line without its end.
+    /// Without the end of its last line.
     ///
     ///     2026-11-21T02:37:01Z info forwarding io=uring io_reason="the kernel grants it" tailnet=tailscale0 vpn=tun0
     package func text(_ format: LogFormat) -> String {
         let time = at.formatted(.iso8601)
         switch format {
-        case .logfmt: return "\(time) \(level) \(sentence)"
+        // What is told in three sentences has them each on a line.
+        case .logfmt: return "\(time) \(level) \(Self.printable(message))\(factWords)"
         case .json:
             let members =
                 [("time", time), ("level", "\(level)"), ("message", message)] + sortedFacts
@@ -40,11 +41,12 @@ package struct LogLine: Equatable, Sendable {
         }
     }
 
-    /// What, and what belongs to it.
+    /// What, and what belongs to it, on one line.
     package var sentence: String {
-        let what = message.split(separator: "\n").joined(separator: "; ").map(Self.printable).joined()
-        return what + sortedFacts.map { " \($0)=\(Self.word($1))" }.joined()
+        Self.printable(message.split(separator: "\n").joined(separator: "; ")) + factWords
     }
+
+    private var factWords: String { sortedFacts.map { " \($0)=\(Self.word($1))" }.joined() }
 
     private var sortedFacts: [(String, String)] { facts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
 
@@ -55,14 +57,14 @@ package struct LogLine: Equatable, Sendable {
     /// Quoted where it would not be one word otherwise.
     private static func word(_ text: String) -> String {
         let isPlain = !text.isEmpty && text.allSatisfy { !$0.isWhitespace && $0 != "\"" && $0 != "=" }
-        if isPlain { return text.map(printable).joined() }
-        let escaped = text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : $0.isNewline ? "\\n" : printable($0) }
-        return "\"\(escaped.joined())\""
+        if isPlain { return printable(text) }
+        let escaped = text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : $0.isNewline ? "\\n" : String($0) }
+        return "\"\(printable(escaped.joined()))\""
     }
 
-    /// What a terminal would obey is not repeated to it.
-    private static func printable(_ character: Character) -> String {
-        character.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "?" : String(character)
+    /// What a terminal would obey is not repeated to it, but for the end of a line.
+    private static func printable(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl && $0 != "\n" ? "?" : $0 }))
     }
 
     /// RFC 8259, section 7.
@@ -72,7 +74,7 @@ package struct LogLine: Equatable, Sendable {
             switch scalar {
             case "\"", "\\": quoted += "\\\(scalar)"
             case "\n": quoted += "\\n"
-            case _ where scalar.properties.generalCategory == .control:
+            case _ where scalar.isControl:
                 let digits = String(scalar.value, radix: 16)
                 quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: quoted.unicodeScalars.append(scalar)
@@ -80,4 +82,8 @@ package struct LogLine: Equatable, Sendable {
         }
         return quoted + "\""
     }
+}
+
+extension Unicode.Scalar {
+    fileprivate var isControl: Bool { properties.generalCategory == .control }
 }

@@ -118,10 +118,14 @@ extension RunningNode {
         switch now {
         case .starting:
             return HealthReport([.init(.starting, "the node is starting, and the host is not closed yet")])
-        case .stopping: return HealthReport([.init(.stopping, "the node is stopping")])
+        case .stopping: return HealthReport([Self.stopping])
+        // Its end is news to the node's own thread, which this may be ahead of.
+        case .running(let session) where session.inquiries.isOver: return HealthReport([Self.stopping])
         case .running(let session): return HealthReport(judging: facts(of: session))
         }
     }
+
+    private static let stopping = HealthReport.Reason(.stopping, "the node is stopping, or takes a new packet loop")
 
     private func facts(of session: Session) -> HealthReport.Facts {
         let settings = settings

@@ -46,7 +46,7 @@ final class Watchdog: Sendable {
     ///   - look: called at each look.
     /// - Returns: whether it is stuck.
     func watch(_ inquiries: () -> Inquiries?, atEachLook look: () -> Void = {}) -> Bool {
-        let half = supervisor?.patience.map { $0 / 2 }
+        let half = supervisor?.patience.map { max($0, Self.shortInterval) / 2 }
         let interval = min(Self.usualInterval, half.map { $0 / 2 } ?? Self.usualInterval)
         var silence = Silence()
         var lastSign = Instant.now
@@ -55,9 +55,7 @@ final class Watchdog: Sendable {
             if stopRequest.wait(milliseconds: CInt(pause / .milliseconds(1))) { return false }
             look()
             if let inquiries = inquiries() {
-                let begin = Instant.now
-                let isAnswered = inquiries.isOver || (try? inquiries.ask { _, _ in true }) == true
-                silence.hear(isAnswered, after: begin.duration(to: .now))
+                ask(inquiries, &silence)
                 if silence.isStuck { return true }
             }
             let now = Instant.now
@@ -67,6 +65,16 @@ final class Watchdog: Sendable {
             supervisor?.tellAlive()
             lastSign = now
             call.signal()
+        }
+    }
+
+    private func ask(_ inquiries: Inquiries, _ silence: inout Silence) {
+        let begin = Instant.now
+        do throws(KernelError) {
+            let isAnswered = try inquiries.ask { _, _ in true } ?? inquiries.isOver
+            silence.hear(isAnswered, after: begin.duration(to: .now))
+        } catch {
+            // The question could not be put, for want of descriptors perhaps: it says nothing of the loop.
         }
     }
 }

@@ -25,10 +25,13 @@ struct LogLineTests {
         #expect(line("it", ["key": text]) == "2026-11-21T02:37:01Z info it key=\(word)")
     }
 
-    @Test("It is one line, whatever is said, and no terminal obeys it")
-    func oneLine() {
-        #expect(
-            line("could not\nbecause \u{1B}[2J\u{7}") == "2026-11-21T02:37:01Z info could not; because ?[2J?")
+    @Test("What is told in several sentences keeps its lines, and is one in memory; no terminal obeys it")
+    func lines() {
+        let told = LogLine(
+            at: Date(timeIntervalSince1970: 1_795_228_621), .info, "could not\nbecause \u{1B}[2J\u{7}", ["key": "it"])
+        #expect(told.text(.logfmt) == "2026-11-21T02:37:01Z info could not\nbecause ?[2J? key=it")
+        #expect(told.sentence == "could not; because ?[2J? key=it")
+        #expect(!told.text(.json).contains("\n"))
     }
 
     @Test("As JSON it is one object: when, how grave, what, and each fact under its key")

@@ -38,6 +38,36 @@ struct WatchdogTests {
         #expect((Duration.seconds(5)...Duration.seconds(10)).contains(begin.duration(to: .now)))
     }
 
+    @Test("Who asks for signs of life more often than can be given does not make it spin")
+    func impatient() throws {
+        let supervisor = try #require(
+            Supervisor(["NOTIFY_SOCKET": "/tmp/forwarder-test-nobody", "WATCHDOG_USEC": "1"]))
+        let watchdog = try Watchdog(for: supervisor)
+        var looks = 0
+        let begin = ContinuousClock.now
+        #expect(
+            !watchdog.watch {
+                nil
+            } atEachLook: {
+                looks += 1
+                if looks == 10 { watchdog.stop() }
+            })
+        #expect(begin.duration(to: .now) > .seconds(1))
+    }
+
+    @Test("Signs of life are asked for by whoever speaks the protocol, of us and of nobody else")
+    func patience() throws {
+        func patience(_ more: [String: String]) -> Duration? {
+            Supervisor(["NOTIFY_SOCKET": "/tmp/forwarder-test-nobody"].merging(more) { $1 })?.patience
+        }
+        #expect(patience([:]) == nil)
+        #expect(patience(["WATCHDOG_USEC": "20000000"]) == .seconds(20))
+        #expect(patience(["WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "\(getpid())"]) == .seconds(20))
+        #expect(patience(["WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"]) == nil)
+        for nonsense in ["", "0", "-1", "soon"] { #expect(patience(["WATCHDOG_USEC": nonsense]) == nil) }
+        #expect(Supervisor([:]) == nil && Supervisor(["NOTIFY_SOCKET": "vsock:2:1"]) == nil)
+    }
+
     @Test("A loop that has ended is not stuck, nor is one that is not there yet")
     func ended() throws {
         let watchdog = try Watchdog(for: nil)
