@@ -49,10 +49,11 @@ struct Drawing {
         }
         for (index, cell) in cells.enumerated() {
             if let (part, width, opacity) = block(cell.character) {
+                let middle = left(index) + (Self.cell.width - width) / 2
                 end()
                 let height = Self.cell.height * part
                 drawn += """
-                    <rect x="\(number(left(index)))" y="\(number(top + Self.cell.height - height))" \
+                    <rect x="\(number(middle))" y="\(number(top + Self.cell.height - height))" \
                     width="\(number(width))" height="\(number(height))" fill="\(colour)"\
                     \(opacity < 1 ? " opacity=\"\(opacity)\"" : "")/>
 
