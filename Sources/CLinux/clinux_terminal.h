@@ -52,12 +52,6 @@ static inline int clinux_terminal_window(int fd, int *columns, int *rows)
     return 0;
 }
 
-static inline int clinux_terminal_set_window(int fd, int columns, int rows)
-{
-    struct winsize size = { .ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns };
-    return ioctl(fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
-}
-
 /* Stops this process as SIGTSTP does where nobody blocks it, and returns once it goes on. Where nobody could have it go on
  * (an orphaned process group), the kernel does not stop it. */
 static inline void clinux_stop_until_continued(void)

@@ -9,7 +9,7 @@ protocol Answer: Report {
     var text: String { get }
 }
 
-/// The one door for output: answers go to stdout, conversation to stderr.
+/// The one door for output: answers go to stdout, conversation to stderr. What is drawn again and again has a `Screen`.
 enum Output {
     enum Form {
         case text

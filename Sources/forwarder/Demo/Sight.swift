@@ -9,11 +9,6 @@ struct Sight {
     let picture: [String]
     /// Of a node that forwards, to a client that gets something.
     let isRight: Bool
-
-    init(picture: [String], isRight: Bool) {
-        self.picture = picture
-        self.isRight = isRight
-    }
 }
 
 extension Sight {
@@ -31,7 +26,7 @@ extension Sight {
         download.awaitEnd()
         forwarder.stop()
         picture = report.picture
-        isRight = report.status.state == .forwarding && report.speeds?.ingressBits ?? 0 > 0
+        isRight = report.status.state == .forwarding && report.speeds?.ingressBitPerS ?? 0 > 0
     }
 }
 

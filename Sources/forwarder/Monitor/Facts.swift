@@ -22,9 +22,8 @@ struct Facts {
     /// In the order in which they stand; where there are too few rows, the less important are left out.
     func lines(atMost rows: Int) -> [Line] {
         let all: [(importance: Int, line: Line?)] = [
-            (12, header), (11, egress), (10, ingress), (6, queue), (7, cap), (2, projection), (8, vpn),
-            (9, uplinkGuard),
-            (1, control), (5, drops), (4, tables), (3, note),
+            (12, header), (11, egress), (10, ingress), (5, queue), (7, cap), (2, projection), (8, vpn),
+            (9, uplinkGuard), (1, control), (4, drops), (3, tables), (6, note),
         ]
         let there = all.filter { $0.line != nil }
         let least = there.map(\.importance).sorted(by: >).prefix(max(0, rows)).last ?? .max
@@ -80,13 +79,13 @@ struct Facts {
 
     private var egress: Line {
         course(
-            "egress", .egress, watch.speeds.map { speedText($0.egressBits) }, watch.speeds?.egressPackets,
+            "egress", .egress, watch.speeds.map { speedText($0.egressBitPerS) }, watch.speeds?.egressPacketsPerS,
             status.forwarded.egress.bytes, \.egress)
     }
 
     private var ingress: Line {
         course(
-            "ingress", .ingress, watch.speeds.map { speedText($0.ingressBits) }, watch.speeds?.ingressPackets,
+            "ingress", .ingress, watch.speeds.map { speedText($0.ingressBitPerS) }, watch.speeds?.ingressPacketsPerS,
             status.forwarded.ingress.bytes, \.ingress)
     }
 
@@ -160,7 +159,10 @@ struct Facts {
         var line = label("")
         if let quota = watch.look.quota {
             line.write("projected \(bytesText(quota.projectedBytes))")
-            if let limit = cap.limitBytes, quota.projectedBytes > limit { line.write(", over the cap", .bad) }
+            if let limit = cap.limitBytes, quota.projectedBytes > limit {
+                line.write(", ")
+                line.write("over the cap", .bad)
+            }
             line.write("; ")
         }
         line.write("\(durationText(seconds: -age(cap.periodEnd))) to go")
@@ -198,7 +200,7 @@ struct Facts {
         if guarding.leaked.packets > 0 { line.write(", \(countText(guarding.leaked.packets)) packets LEAKED", .bad) }
         let reasons = guarding.refused.mapValues(\.packets)
         line.write("; refused " + (guarding.refusals == 0 ? "nothing" : countText(guarding.refusals)))
-        if let refused = watch.speeds?.refused, refused > 0 { line.write(", \(countText(refused))/s") }
+        if let refused = watch.speeds?.refusedPerS, refused > 0 { line.write(", \(countText(refused))/s") }
         if guarding.refusals > 0 { line.write(": " + counted(reasons)) }
         return line
     }
@@ -228,7 +230,7 @@ struct Facts {
         let dropped = status.drops.filter { $0.value > 0 }
         guard !dropped.isEmpty else { return fact("drops", "none") }
         var line = label("drops")
-        let rates = watch.speeds?.drops ?? [:]
+        let rates = watch.speeds?.dropsPerS ?? [:]
         line.write(countText(dropped.values.reduce(0) { $0 &+ $1 }))
         if watch.speeds != nil {
             let rate = rates.values.reduce(0, +)
@@ -248,7 +250,7 @@ struct Facts {
     }
 
     private var tables: Line {
-        let opened = watch.speeds.map { ", \(countText($0.flowsOpened))/s opened" } ?? ""
+        let opened = watch.speeds.map { ", \(countText($0.flowsOpenedPerS))/s opened" } ?? ""
         return fact(
             "flows",
             "\(status.flows.live) of \(status.flows.capacity)\(opened); bindings \(status.bindings.inUse) of "

@@ -7,13 +7,13 @@ struct Lists {
     let clients: Table
     let events: Table
 
-    init(_ watch: Watch, _ view: View, _ style: Style) {
-        flows = Self.flows(watch, view, style)
-        clients = Self.clients(watch, view, style)
+    init(_ watch: Watch, _ view: View) {
+        flows = Self.flows(watch, view)
+        clients = Self.clients(watch, view)
         events = Self.events(watch)
     }
 
-    private static func flows(_ watch: Watch, _ view: View, _ style: Style) -> Table {
+    private static func flows(_ watch: Watch, _ view: View) -> Table {
         func bytes(_ flow: Rated<FlowsReport.Flow>) -> UInt64 {
             flow.subject.egressBytes &+ flow.subject.ingressBytes
         }
@@ -49,7 +49,7 @@ struct Lists {
         ])
     }
 
-    private static func clients(_ watch: Watch, _ view: View, _ style: Style) -> Table {
+    private static func clients(_ watch: Watch, _ view: View) -> Table {
         func bytes(_ client: Look.Client) -> Double { Double(client.egressBytes) + Double(client.ingressBytes) }
         let order = watch.clients.sorted { first, second in
             if view.order == .rate, first.both != second.both { return first.both > second.both }

@@ -35,7 +35,7 @@ struct Picture {
         let facts = Facts(watch, view, columns, style, now)
         var lines = facts.lines(atMost: rows - (hasHelp ? 1 : 0))
         lines += Self.lists(
-            Lists(watch, view, style), columns: columns, rows: rows - lines.count - (hasHelp ? 1 : 0), style)
+            Lists(watch, view), columns: columns, rows: rows - lines.count - (hasHelp ? 1 : 0), style)
         if hasHelp {
             while lines.count < rows - 1 { lines.append(Line()) }
             lines.append(facts.help)

@@ -3,16 +3,16 @@ import Node
 
 /// What has been seen of a node: the last look, what changed since the one before, and the course of it.
 struct Watch {
-    /// Per second, between two looks.
+    /// What happened between two looks, per second.
     struct Speeds: Codable, Equatable {
-        var egressBits = 0.0
-        var ingressBits = 0.0
-        var egressPackets = 0.0
-        var ingressPackets = 0.0
-        var flowsOpened = 0.0
-        var refused = 0.0
+        var egressBitPerS = 0.0
+        var ingressBitPerS = 0.0
+        var egressPacketsPerS = 0.0
+        var ingressPacketsPerS = 0.0
+        var flowsOpenedPerS = 0.0
+        var refusedPerS = 0.0
         /// By reason; those that nothing was dropped for are missing.
-        var drops: [String: Double] = [:]
+        var dropsPerS: [String: Double] = [:]
     }
 
     private(set) var look: Look
@@ -48,7 +48,9 @@ struct Watch {
         if isAnother { remark("warning", "another node answers, or this one began anew") }
         compare(isAnother ? nil : before)
         course.record(
-            speeds.map { .init(egress: $0.egressBits, ingress: $0.ingressBits, delay: look.status.cap?.delay ?? 0) })
+            speeds.map {
+                .init(egress: $0.egressBitPerS, ingress: $0.ingressBitPerS, delay: look.status.cap?.delay ?? 0)
+            })
     }
 
     /// A look to which there was no answer.
@@ -90,15 +92,15 @@ struct Watch {
 extension Watch.Speeds {
     fileprivate init(from before: StatusReport, to now: StatusReport, seconds: Double) {
         func perSecond(_ now: UInt64, _ before: UInt64) -> Double { Double(now > before ? now - before : 0) / seconds }
-        egressBits = perSecond(now.forwarded.egress.bytes, before.forwarded.egress.bytes) * 8
-        ingressBits = perSecond(now.forwarded.ingress.bytes, before.forwarded.ingress.bytes) * 8
-        egressPackets = perSecond(now.forwarded.egress.packets, before.forwarded.egress.packets)
-        ingressPackets = perSecond(now.forwarded.ingress.packets, before.forwarded.ingress.packets)
-        flowsOpened = perSecond(now.flows.opened, before.flows.opened)
-        refused = perSecond(now.guard?.refusals ?? 0, before.guard?.refusals ?? 0)
+        egressBitPerS = perSecond(now.forwarded.egress.bytes, before.forwarded.egress.bytes) * 8
+        ingressBitPerS = perSecond(now.forwarded.ingress.bytes, before.forwarded.ingress.bytes) * 8
+        egressPacketsPerS = perSecond(now.forwarded.egress.packets, before.forwarded.egress.packets)
+        ingressPacketsPerS = perSecond(now.forwarded.ingress.packets, before.forwarded.ingress.packets)
+        flowsOpenedPerS = perSecond(now.flows.opened, before.flows.opened)
+        refusedPerS = perSecond(now.guard?.refusals ?? 0, before.guard?.refusals ?? 0)
         for (reason, count) in now.drops {
             let rate = perSecond(count, before.drops[reason] ?? 0)
-            if rate > 0 { drops[reason] = rate }
+            if rate > 0 { dropsPerS[reason] = rate }
         }
     }
 }

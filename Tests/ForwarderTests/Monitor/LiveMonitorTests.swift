@@ -7,13 +7,39 @@ import Testing
 @testable import Node
 @testable import forwarder
 
+/// A status beside which events stand.
+private struct Eventful: Report {
+    private enum Keys: CodingKey { case events }
+
+    let status: StatusReport
+    let events: [Look.Event]
+
+    var schema: String { status.schema }
+
+    func encode(to encoder: any Encoder) throws {
+        try status.encode(to: encoder)
+        var keys = encoder.container(keyedBy: Keys.self)
+        try keys.encode(events, forKey: .events)
+    }
+}
+
+extension Eventful {
+    init(from decoder: any Decoder) throws {
+        status = try StatusReport(from: decoder)
+        events = []
+    }
+}
+
 /// A control socket that is answered as a node with traffic would, or is not.
 private final class AnsweringNode: Sendable {
     let path: String
     private let server: ControlServer
     private let ended = DispatchSemaphore(value: 0)
 
-    init(at path: String = "/tmp/forwarder-test-\(UUID().uuidString).sock", thinking: Duration = .zero) throws {
+    init(
+        at path: String = "/tmp/forwarder-test-\(UUID().uuidString).sock", thinking: Duration = .zero,
+        events: [Look.Event] = []
+    ) throws {
         self.path = path
         server = try ControlServer(path: path)
         Foundation.Thread.detachNewThread { [server, ended] in
@@ -28,7 +54,7 @@ private final class AnsweringNode: Sendable {
                 default:
                     var status = Watched.look(second).status
                     status.startedAt = Watched.start
-                    return status
+                    return Eventful(status: status, events: events)
                 }
             }
             ended.signal()
@@ -128,16 +154,16 @@ private final class AnsweringNode: Sendable {
     @Test("keys are taken while a node takes its time to answer")
     func slowNode() throws {
         node.stop()
-        let slow = try AnsweringNode(at: node.path, thinking: .milliseconds(1_500))
+        let slow = try AnsweringNode(at: node.path, thinking: .seconds(3))
         let monitor = try terminal.start(program)
         try awaitPicture(within: .seconds(20))
         try awaitPicture("no answer for")
         let start = ContinuousClock.now
         terminal.type("p")
-        try awaitPicture("go on", within: .seconds(1))
+        try awaitPicture("go on", within: .seconds(2))
         terminal.type("q")
         #expect(monitor.wait(upTo: .seconds(5)) == .exited(0))
-        #expect(start.duration(to: .now) < .seconds(1))
+        #expect(start.duration(to: .now) < .seconds(2))
         try expectRestored()
         slow.stop()
     }
@@ -149,6 +175,18 @@ private final class AnsweringNode: Sendable {
         terminal.vanish()
         let ending = monitor.wait(upTo: .seconds(5))
         #expect(ending == .exited(0) || ending == .exited(69), "\(ending as Any) \(monitor.standardError)")
+    }
+
+    @Test("a terminal that takes nothing more, because somebody holds it, keeps nobody from ending it")
+    func held() throws {
+        let monitor = try terminal.start(program)
+        try awaitPicture()
+        terminal.hold()
+        for turn in 0..<40 { try terminal.resize(columns: 200 + turn, rows: 80) }
+        usleep(500_000)
+        monitor.signal(SIGTERM)
+        #expect(monitor.wait(upTo: .seconds(5)) == .exited(0))
+        #expect(try terminal.modes() == before)
     }
 
     @Test("Ctrl-Z gives the terminal to the shell, and fg takes it back")
@@ -260,12 +298,21 @@ private final class AnsweringNode: Sendable {
         let object = try #require(ending.object, "\(ending.err)")
         #expect(object["schema"] as? String == "forwarder.monitor/1")
         #expect((object["status"] as? [String: Any])?["state"] as? String == "forwarding")
-        #expect((object["speeds"] as? [String: Any])?["ingress_bits"] is Double)
+        #expect((object["speeds"] as? [String: Any])?["ingress_bit_per_s"] is Double)
         #expect(((object["flows"] as? [String: Any])?["flows"] as? [Any])?.count == 5)
         #expect((object["picture"] as? [String])?.isEmpty == false)
         node.stop()
         let nobody = try Binary.run(["monitor", "--json", "--control-socket", node.path])
         #expect(nobody.code == 69 && nobody.object?["error"] != nil)
+    }
+
+    @Test("events that a node tells are shown")
+    func events() throws {
+        node.stop()
+        let eventful = try AnsweringNode(at: node.path, events: Watched.events)
+        let ending = try Binary.run(["monitor", "--interval", "0.2", "--control-socket", node.path])
+        #expect(ending.out.contains("23:59:00Z  warning  the VPN is stale"), "\(ending.err)")
+        eventful.stop()
     }
 
     @Test("an interval that cannot be kept is refused", arguments: ["0", "-1", "nan", "4000"])

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Lab
 import LinuxSystem
 import Synchronization
 import Testing
@@ -15,6 +16,7 @@ final class PseudoTerminal: Sendable {
         /// Kept open, or it is hung up as soon as nobody else has it.
         var slave: CInt
         var screen = TerminalScreen()
+        var isHeld = false
     }
 
     init(columns: Int = 80, rows: Int = 24) throws {
@@ -37,6 +39,7 @@ final class PseudoTerminal: Sendable {
         state.withLock { state in
             var octets = [UInt8](repeating: 0, count: 65_536)
             guard state.master >= 0 else { return false }
+            guard !state.isHeld else { return true }
             let count = unsafe Glibc.read(state.master, &octets, octets.count)
             if count > 0 { state.screen.take(octets[..<count]) }
             return true
@@ -63,6 +66,9 @@ final class PseudoTerminal: Sendable {
         try #require(stty.wait(upTo: .seconds(5)) == .exited(0))
     }
 
+    /// Takes nothing any more, as one whose line hangs.
+    func hold() { state.withLock { $0.isHeld = true } }
+
     /// Gone, as when the window is closed or the line is cut.
     func vanish() {
         state.withLock { state in
@@ -74,16 +80,22 @@ final class PseudoTerminal: Sendable {
     }
 
     /// Starts a program whose terminal this is; what it says on stderr goes elsewhere.
-    func start(_ program: [String], environment: [String: String] = [:]) throws -> ChildProcess {
+    ///
+    /// - Parameter host: of a lab; by default where the tests run.
+    func start(
+        _ program: [String], on host: LabHost? = nil, environment: [String: String] = [:]
+    ) throws -> ChildProcess {
         // A session leader without a terminal gets the first that it opens.
-        try start(shell: #"exec "$@" <>"$0" >&0"#, program, environment)
+        try start(shell: #"exec "$@" <>"$0" >&0"#, program, on: host, environment: environment)
     }
 
     /// Starts a line of shell, in which `$@` is the program and `$0` this terminal.
-    func start(shell line: String, _ program: [String], _ environment: [String: String] = [:]) throws -> ChildProcess {
+    func start(
+        shell line: String, _ program: [String], on host: LabHost? = nil, environment: [String: String] = [:]
+    ) throws -> ChildProcess {
         let settings = ["TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "NO_COLOR": ""].merging(environment) { $1 }
-        return try ChildProcess(
-            ["env"] + settings.map { "\($0)=\($1)" } + ["bash", "-c", line, path] + program)
+        let line = ["env"] + settings.map { "\($0)=\($1)" } + ["bash", "-c", line, path] + program
+        return try host?.start(line) ?? ChildProcess(line)
     }
 
     /// Starts a program whose session it is not, and to which nobody tells that it hangs up.

@@ -19,11 +19,11 @@ struct WatchTests {
         #expect(watch.speeds == nil)
         watch.take(later)
         let speeds = try #require(watch.speeds)
-        #expect(speeds.egressBits == 4_000_000)
-        #expect(speeds.ingressBits == 0)
-        #expect(speeds.ingressPackets == 250)
-        #expect(speeds.drops == ["no_flow": 5])
-        #expect(speeds.refused == 2)
+        #expect(speeds.egressBitPerS == 4_000_000)
+        #expect(speeds.ingressBitPerS == 0)
+        #expect(speeds.ingressPacketsPerS == 250)
+        #expect(speeds.dropsPerS == ["no_flow": 5])
+        #expect(speeds.refusedPerS == 2)
         #expect(watch.course.samples == [.init(egress: 4_000_000, ingress: 0, delay: 0)])
     }
 
