@@ -1,8 +1,10 @@
 internal import FoundationEssentials
 import LinuxNetwork
+import LinuxSystem
 import NIOCore
 import NIOPosix
 package import PacketParse
+import Synchronization
 
 /// Names of a tailnet's machines by their addresses, as tailscaled tells them.
 ///
@@ -12,15 +14,21 @@ package struct PeerNames: Equatable, Sendable {
 
     package subscript(address: IPAddress) -> String? { names[address] }
 
-    /// Asks at a socket and waits for the answer, a second at most.
+    /// Asks at a socket and waits for the answer, two seconds at most: one to be told, one to read it. What is made to be
+    /// read slowly is read to its end by nobody's waiting.
     package static func answer(at socket: String) throws(LocalAPIFailure) -> PeerNames {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        defer { try? group.syncShutdownGracefully() }
-        do {
-            return try LocalAPI(socket: socket, loop: group.next()).peerNames().wait()
+        let reply: Reply
+        do throws(KernelError) {
+            reply = try Reply()
         } catch {
-            throw error as? LocalAPIFailure ?? LocalAPIFailure("\(error)")
+            throw LocalAPIFailure("\(error)")
         }
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        LocalAPI(socket: socket, loop: group.next()).peerNames().whenComplete { outcome in
+            reply.give(outcome.mapError { $0 as? LocalAPIFailure ?? LocalAPIFailure("\($0)") })
+            group.shutdownGracefully { _ in }
+        }
+        return try reply.take(milliseconds: 2_000)
     }
 
     fileprivate init(_ status: Status) {
@@ -34,9 +42,30 @@ package struct PeerNames: Equatable, Sendable {
     private static let limit = 16_384
 }
 
+/// Where the answer is left and picked up.
+private final class Reply: Sendable {
+    private let answer = Mutex<Result<PeerNames, LocalAPIFailure>?>(nil)
+    private let given: EventDescriptor
+
+    init() throws(KernelError) { given = try EventDescriptor() }
+
+    func give(_ outcome: Result<PeerNames, LocalAPIFailure>) {
+        answer.withLock { $0 = outcome }
+        given.signal()
+    }
+
+    func take(milliseconds: Int32) throws(LocalAPIFailure) -> PeerNames {
+        _ = given.wait(milliseconds: milliseconds)
+        guard let outcome = answer.withLock({ $0 }) else {
+            throw LocalAPIFailure("the answer takes too long to read")
+        }
+        return try outcome.get()
+    }
+}
+
 extension LocalAPI {
     /// A machine is some kilobyte of it.
-    private static let statusLimit = 8 << 20
+    private static let statusLimit = 4 << 20
 
     /// What a person at a terminal waits for beside what is theirs.
     private static let namePatience = TimeAmount.seconds(1)

@@ -36,10 +36,20 @@ enum Output {
     static func look(_ answer: some Answer, _ text: String, in form: Form) throws(Refusal) -> Bool {
         guard form == .text else { return try write(Array(answer.json()) + [UInt8(ascii: "\n")]) }
         guard isatty(STDOUT_FILENO) == 1, !isDumb else { return try write(Array("\(text)\n".utf8)) }
-        // To the first column of the first row, and what is left of each row and of the screen erased (ECMA-48 8.3.21,
-        // 8.3.41, 8.3.39).
-        let rows = text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1b}[K\n")
-        return try write(Array("\u{1b}[H\(rows)\u{1b}[J".utf8))
+        var window = winsize()
+        let isKnown = unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &window) == 0 && window.ws_row > 0
+        return try write(
+            Array(
+                picture(
+                    of: text, rows: isKnown ? Int(window.ws_row) : 24, columns: isKnown ? Int(window.ws_col) : 80
+                ).utf8))
+    }
+
+    /// What a window has room for, written from its first column and row on; what is left of each row and of the window is
+    /// erased (CUP, EL and ED of ECMA-48). The last column stays free, for a row that fills it is not ended alike everywhere.
+    static func picture(of text: String, rows: Int, columns: Int) -> String {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(max(1, rows - 1))
+        return "\u{1b}[H" + lines.map { $0.prefix(max(0, columns - 1)) + "\u{1b}[K\n" }.joined() + "\u{1b}[J"
     }
 
     private static var isDumb: Bool { unsafe getenv("TERM").map { unsafe strcmp($0, "dumb") == 0 } ?? true }

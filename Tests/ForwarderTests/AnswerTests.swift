@@ -249,6 +249,18 @@ struct AnswerTests {
         #expect(report.text.contains("7 opened, 3 expired, 1 evicted, 2 flushed"))
     }
 
+    @Test(
+        "A look on a terminal is no higher and no wider than its window", arguments: [(24, 80), (3, 5), (1, 1), (0, 0)])
+    func picture(rows: Int, columns: Int) {
+        let text = (0..<50).map { "line \($0) " + String(repeating: "x", count: 100) }.joined(separator: "\n")
+        let picture = Output.picture(of: text, rows: rows, columns: columns)
+        #expect(picture.hasPrefix("\u{1b}[H") && picture.hasSuffix("\u{1b}[J"))
+        let lines = picture.dropFirst(3).dropLast(3).split(separator: "\n")
+        #expect(lines.count == max(1, rows - 1))
+        #expect(lines.allSatisfy { $0.hasSuffix("\u{1b}[K") && $0.count - 3 == max(0, columns - 1) })
+        #expect(Output.picture(of: "a\n\nb\n", rows: 24, columns: 80).contains("a\u{1b}[K\n\u{1b}[K\nb\u{1b}[K\n"))
+    }
+
     @Test("Columns of numbers stand to the right, others to the left, nothing trails")
     func table() {
         #expect(
