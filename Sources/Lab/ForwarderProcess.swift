@@ -77,6 +77,17 @@ package final class ForwarderProcess: Sendable {
         return (user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
     }
 
+    /// The same to the nanosecond, of the threads that live.
+    package func threadSeconds() -> Double {
+        let tasks = "/proc/\(child.processIdentifier)/task"
+        return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).reduce(0) { sum, thread in
+            let times = (try? contents(of: "\(tasks)/\(thread)/schedstat"))?.split(separator: " ").compactMap {
+                Double($0)
+            }
+            return sum + (times?.first ?? 0) / 1e9
+        }
+    }
+
     /// What the thread that moves packets has had so far.
     package struct LoopTimes: Sendable {
         /// Seconds on a processor, and seconds that it was ready and had none (sched-stats.rst).
