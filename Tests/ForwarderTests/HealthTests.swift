@@ -68,17 +68,20 @@ import Testing
         withExtendedLifetime(node) {}
     }
 
-    @Test("a node that cannot put back what others took is not separate")
+    @Test("what others take away of ours is told as long as it is gone, by which check it is, and no longer")
     func taken() throws {
         let node = try start()
-        try node.freeze()
-        for family in ["-4", "-6"] { try lab.node.run(["ip", family, "rule", "del", "preference", "92"]) }
-        node.child.signal(SIGCONT)
-        // Put back, or told: never ready without.
-        try eventually {
-            let rules = try lab.node.run(["ip", "rule"])
-            return rules.contains("92:")
-        }
+        // Held when the first news wakes it: what is gone meanwhile stays gone.
+        let held = try hold("forwarder", of: node, at: "delay_exit")
+        try lab.node.run(["ip", "rule", "del", "preference", "92"])
+        let open = try report()
+        #expect(open.alive && open.reasons.map(\.code) == [.routingOpen], "\(open)")
+        #expect(open.reasons.first?.because == "of ours this is gone: a rule of preference 92")
+        try lab.node.run(["tc", "filter", "del", "dev", "eth0", "egress"])
+        let bare = try report()
+        #expect(bare.reasons.map(\.code) == [.guardMissing, .routingOpen], "\(bare)")
+        #expect(bare.checks.filter { !$0.ok }.map(\.name) == [.guard, .separation])
+        held.signal(SIGKILL)
         try eventually { try health("-q").code == 0 }
     }
 
@@ -153,18 +156,25 @@ import Testing
 
     // MARK: The watchdog
 
-    /// Holds one thread of the node, as a fault of the kernel's would.
-    private func hold(_ name: String, of node: ForwarderProcess) throws -> ChildProcess {
+    /// Holds one thread of the node, as a fault of the kernel's would, before it next waits or after it has.
+    private func hold(
+        _ name: String, of node: ForwarderProcess, at moment: String = "delay_enter"
+    ) throws -> ChildProcess {
         let pid = try node.status().pid
         let tasks = "/proc/\(pid)/task"
         let thread = try #require(
             FileManager.default.contentsOfDirectory(atPath: tasks).first {
                 (try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8)) == "\(name)\n"
             })
-        return try lab.node.start([
-            "strace", "-qq", "-o", "/dev/null", "-p", thread, "-e", "trace=io_uring_enter,poll,ppoll", "-e",
-            "inject=io_uring_enter,poll,ppoll:delay_enter=60s",
+        let waits = "io_uring_enter,poll,ppoll,restart_syscall"
+        let tracer = try lab.node.start([
+            "strace", "-qq", "-o", "/dev/null", "-p", thread, "-e", "trace=\(waits)", "-e",
+            "inject=\(waits):\(moment)=60s",
         ])
+        try eventually {
+            try !String(contentsOfFile: "\(tasks)/\(thread)/status", encoding: .utf8).contains("TracerPid:\t0\n")
+        }
+        return tracer
     }
 
     /// The node ends itself within ten seconds. Until the tracer lets go of its thread, the kernel tells nobody.
