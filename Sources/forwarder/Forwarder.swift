@@ -9,7 +9,8 @@ struct Forwarder: ParsableCommand {
         abstract: "Carries the traffic of a Tailscale exit node into a VPN, and nowhere else.",
         version: "forwarder \(version)",
         subcommands: [
-            Run.self, Guard.self, Down.self, Doctor.self, Status.self, Health.self, Flows.self, Clients.self, Quota.self,
+            Run.self, Guard.self, Down.self, Doctor.self, Status.self, Health.self, Flows.self, Clients.self,
+            Quota.self,
             Monitor.self, Demo.self, Leaktest.self, Bench.self, Print.self,
         ])
 
