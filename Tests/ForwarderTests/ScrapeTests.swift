@@ -19,31 +19,54 @@ import Testing
         for place in 20...22 { try lab.client.sendDatagrams(to: "203.0.113.\(place)", ports: 1...65_535) }
         let live = try node.status().flows.live
         #expect(live > 65_000, "\(live)")
-        // What was read is told for a quarter of a second: each of these is read anew.
-        let scrapes = isSoak ? 100 : 20
-        let before = node.threadSeconds()
-        let told = try python(
-            """
-            import http.client, time
-            connection = http.client.HTTPConnection("127.0.0.1", 10586)
-            times = []
-            for _ in range(\(scrapes)):
-                time.sleep(0.27)
-                begin = time.monotonic()
-                connection.request("GET", "/metrics")
-                size = len(connection.getresponse().read())
-                times.append((time.monotonic() - begin) * 1000)
-            times.sort()
-            print(times[len(times) // 2], times[-1], size)
-            """, on: lab.node)
-        let figures = told.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
-        let processor = (node.threadSeconds() - before) / Double(scrapes) * 1000
+        // As with other figures: once more where the processors were wanted elsewhere.
+        var cost = try measure(lab, node)
+        for _ in 0..<2 where cost.milliseconds >= 5 || cost.processor >= 1 { cost = try measure(lab, node) }
+        #expect(cost.milliseconds < 5 && cost.processor < 1, "\(cost)")
+    }
+
+    /// Milliseconds of a scrape, by the clock and of a processor.
+    private func measure(_ lab: PlainLab, _ node: ForwarderProcess) throws -> (milliseconds: Double, processor: Double)
+    {
+        // What was read is told for a quarter of a second: each of these is read anew. A node that nobody asks has other
+        // things to do, flows that end among them.
+        let scrapes = 10
+        var (times, sizes): ([Double], [Double]) = ([], [])
+        let rounds = try interleave([false, true], rounds: isSoak ? 9 : 3) { isScraped, _ in
+            let before = node.threadSeconds()
+            if isScraped {
+                let told = try python(Self.scrape(scrapes), on: lab.node)
+                let figures = told.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
+                times += figures.dropLast()
+                sizes += figures.suffix(1)
+            } else {
+                usleep(useconds_t(scrapes) * 270_000)
+            }
+            return node.threadSeconds() - before
+        }
+        let processor = (Spread(rounds[1]).median - Spread(rounds[0]).median) / Double(scrapes) * 1000
+        times.sort()
         print(
-            "figure: scrape with \(live) flows: median \(figures[0]) ms, longest \(figures[1]) ms, processor \(processor) ms, "
-                + "\(figures[2]) octets")
-        #expect(figures[0] < 5 && figures[2] > 5_000)
-        // All that the process did meanwhile is in it.
-        #expect(processor < 1)
+            "figure: scrape: median \(times[times.count / 2]) ms, longest \(times[times.count - 1]) ms, "
+                + "processor \(processor) ms (seconds alone \(rounds[0]), scraped \(rounds[1])), \(sizes.first ?? 0) octets"
+        )
+        #expect(sizes.allSatisfy { $0 > 5_000 })
+        return (times[times.count / 2], processor)
+    }
+
+    /// Milliseconds of each, and the size of the last.
+    private static func scrape(_ count: Int) -> String {
+        """
+        import http.client, time
+        connection = http.client.HTTPConnection("127.0.0.1", 10586)
+        for _ in range(\(count)):
+            time.sleep(0.27)
+            begin = time.monotonic()
+            connection.request("GET", "/metrics")
+            size = len(connection.getresponse().read())
+            print((time.monotonic() - begin) * 1000)
+        print(size)
+        """
     }
 
     @Test("a hundred who scrape do not make a packet dearer")

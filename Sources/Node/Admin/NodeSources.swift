@@ -16,7 +16,9 @@ extension RunningNode {
         }
         scrape.status = try? StatusReport(self, state, scrape.snapshot)
         scrape.quota = quota.withLock { $0 }?.latestReport
-        scrape.stage = settings.cap.stages.list.firstIndex { "\($0)" == scrape.quota?.stage }.map { $0 + 1 } ?? 0
+        if let stage = scrape.quota?.stage {
+            scrape.stage = 1 + (settings.cap.stages.list.firstIndex { "\($0)" == stage } ?? -1)
+        }
         return scrape
     }
 }

@@ -8,6 +8,8 @@ import Steering
 // What a running node answers, put together from the loop's snapshot.
 
 extension StatusReport {
+    /// Without the last lines of the log, which only persons read.
+    ///
     /// - Parameter snapshot: of the loop, where it has been asked already.
     init(_ node: RunningNode, _ state: RunningNode.State, _ snapshot: Snapshot? = nil) throws(Refusal) {
         let settings = node.settings
@@ -19,7 +21,6 @@ extension StatusReport {
         dns = node.nameReport
         vpn = node.tunnelReport
         notes = node.noted.withLock { $0 } + [node.admin?.note].compactMap(\.self)
-        events = node.events
         if let quota = node.quota.withLock({ $0 })?.latestReport {
             cap = Cap(quota)
             notes += quota.notes

@@ -62,9 +62,6 @@ package final class RunningNode: Sendable {
 
     var log: Logger { journal.log }
 
-    /// The last lines of the log, the newest last.
-    var events: [StatusReport.Event] { journal.events.map(StatusReport.Event.init) }
-
     var now: State { state.withLock { $0 } }
 
     /// - Parameters:
@@ -371,7 +368,7 @@ package final class RunningNode: Sendable {
     private func answer(_ request: ControlRequest) throws(Refusal) -> any Report {
         let state = now
         switch request {
-        case .status: return try StatusReport(self, state)
+        case .status: return try status(state)
         case .health: return health
         case .flows(let top, let addresses): return try FlowsReport(state, top: top, addresses: addresses)
         case .clients(let top, let addresses):
@@ -390,8 +387,14 @@ package final class RunningNode: Sendable {
             return quota.report
         case .stop:
             stopRequest.signal()
-            return try StatusReport(self, .stopping)
+            return try status(.stopping)
         }
+    }
+
+    private func status(_ state: State) throws(Refusal) -> StatusReport {
+        var report = try StatusReport(self, state)
+        report.events = journal.events.map(StatusReport.Event.init)
+        return report
     }
 }
 
