@@ -81,8 +81,8 @@ package final class AdminServer: Sendable {
             let listener = try Self.bind(group, desk, to: try SocketAddress(ipAddress: "\(address)", port: port))
             self.port = listener.localAddress?.port ?? port
         } catch {
-            try? group.syncShutdownGracefully()
             try? thinking.syncShutdownGracefully()
+            try? group.syncShutdownGracefully()
             throw Unbindable(errno: (error as? IOError)?.errnoCode ?? 22)
         }
     }
@@ -104,7 +104,8 @@ package final class AdminServer: Sendable {
 
     /// Answers nobody any more.
     package func end() {
-        try? group.syncShutdownGracefully()
+        // In this order: an answer that is under way still finds its connection's loop.
         try? thinking.syncShutdownGracefully()
+        try? group.syncShutdownGracefully()
     }
 }

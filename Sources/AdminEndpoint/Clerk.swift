@@ -8,12 +8,19 @@ final class Clerk: ChannelInboundHandler {
 
     private let desk: Desk
     private var head: HTTPRequestHead?
+    private var isAnswering = false
 
     init(_ desk: Desk) { self.desk = desk }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): self.head = head
+        case .head(let head):
+            // Nobody honest asks again before he is answered; whoever does not read what he asked for would fill our memory.
+            guard !isAnswering else {
+                desk.countRejected()
+                return context.close(promise: nil)
+            }
+            self.head = head
         // Nobody who only asks has anything to send; what little fits the limit is passed over.
         case .body: break
         case .end:
@@ -23,6 +30,7 @@ final class Clerk: ChannelInboundHandler {
     }
 
     private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        isAnswering = true
         desk.note(context.channel, owingSince: nil)
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         desk.receive(head, context.channel).whenComplete { outcome in
@@ -55,12 +63,17 @@ final class Clerk: ChannelInboundHandler {
             let body = context.channel.allocator.buffer(bytes: response.body)
             context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
         }
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
-            guard stays else { return bound.value.close(promise: nil) }
-            bound.value.triggerUserOutboundEvent(Patience.Answered(), promise: nil)
+            let (clerk, context) = bound.value
+            guard stays else { return context.close(promise: nil) }
+            clerk.isAnswering = false
+            context.triggerUserOutboundEvent(Patience.Answered(), promise: nil)
         }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        desk.countRejected()
+        context.close(promise: nil)
+    }
 }

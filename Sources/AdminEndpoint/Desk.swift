@@ -16,8 +16,26 @@ final class Desk: Sendable {
         var counts = AdminServer.Counts()
         /// Connections, each with the moment since which it owes us a request; none while it is answered.
         var seats: [ObjectIdentifier: Seat] = [:]
-        var allowance: Double
-        var allowedAt = NIODeadline.now()
+        /// Of who is let in, and of who is not: these do not use up what those may ask.
+        var admitted, strangers: Allowance
+    }
+
+    /// Requests that may be made now.
+    private struct Allowance {
+        let perSecond: Double
+        var left: Double
+        var at = NIODeadline.now()
+
+        init(perSecond: Int) { (self.perSecond, left) = (Double(perSecond), Double(perSecond)) }
+
+        mutating func take() -> Bool {
+            let now = NIODeadline.now()
+            left = min(perSecond, left + Double((now - at).nanoseconds) / 1e9 * perSecond)
+            at = now
+            guard left >= 1 else { return false }
+            left -= 1
+            return true
+        }
     }
 
     private struct Seat {
@@ -34,7 +52,8 @@ final class Desk: Sendable {
         self.refused = refused
         self.answer = answer
         self.thinking = thinking
-        state = Mutex(State(allowance: Double(limits.requestsPerSecond)))
+        let allowance = Allowance(perSecond: limits.requestsPerSecond)
+        state = Mutex(State(admitted: allowance, strangers: allowance))
     }
 
     var counts: AdminServer.Counts { state.withLock { $0.counts } }
@@ -47,7 +66,10 @@ final class Desk: Sendable {
             var leaving: (any Channel)?
             if state.seats.count >= limits.connections {
                 let waiting = state.seats.compactMap { seat in seat.value.since.map { (seat.key, $0) } }
-                guard let longest = waiting.min(by: { $0.1 < $1.1 }) else { return (false, nil) }
+                guard let longest = waiting.min(by: { $0.1 < $1.1 }) else {
+                    state.counts.rejected += 1
+                    return (false, nil)
+                }
                 leaving = state.seats.removeValue(forKey: longest.0)?.channel
                 state.counts.rejected += 1
             }
@@ -62,7 +84,7 @@ final class Desk: Sendable {
         return channel.eventLoop.makeCompletedFuture { [self] in
             let pipeline = channel.pipeline.syncOperations
             try pipeline.addHandler(Patience(self))
-            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
+            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
             try pipeline.addHandler(Clerk(self))
         }
     }
@@ -79,15 +101,17 @@ final class Desk: Sendable {
     /// Judges a request and has it answered; on the event loop of the connection.
     func receive(_ head: HTTPRequestHead, _ channel: any Channel) -> EventLoopFuture<AdminServer.Response> {
         let loop = channel.eventLoop
-        guard isAllowed() else {
+        let isAdmitted = token?.admits(authorization: head.headers.first(name: "Authorization")) ?? true
+        guard isAllowed(isAdmitted) else {
             return loop.makeSucceededFuture(.plain(429, "too many requests: ask less often\n"))
         }
-        if let token, !token.admits(authorization: head.headers.first(name: "Authorization")) {
+        guard isAdmitted else {
             state.withLock { $0.counts.unauthorized += 1 }
             refused(channel.remoteAddress?.ipAddress ?? "an unknown address")
             return loop.makeSucceededFuture(.plain(401, "bring the token: Authorization: Bearer TOKEN\n"))
         }
         guard head.method == .GET || head.method == .HEAD else {
+            countRejected()
             return loop.makeSucceededFuture(.plain(405, "only GET and HEAD are answered\n"))
         }
         let request = AdminServer.Request(
@@ -98,19 +122,11 @@ final class Desk: Sendable {
         }
     }
 
-    private func isAllowed() -> Bool {
+    private func isAllowed(_ isAdmitted: Bool) -> Bool {
         state.withLock { state in
-            let now = NIODeadline.now()
-            let most = Double(limits.requestsPerSecond)
-            let since = Double((now - state.allowedAt).nanoseconds) / 1e9
-            state.allowance = min(most, state.allowance + since * most)
-            state.allowedAt = now
-            guard state.allowance >= 1 else {
-                state.counts.rejected += 1
-                return false
-            }
-            state.allowance -= 1
-            return true
+            let isAllowed = isAdmitted ? state.admitted.take() : state.strangers.take()
+            if !isAllowed { state.counts.rejected += 1 }
+            return isAllowed
         }
     }
 }

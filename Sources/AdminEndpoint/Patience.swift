@@ -15,6 +15,7 @@ final class Patience: ChannelDuplexHandler {
     private let desk: Desk
     /// Of the request that is under way.
     private var octets = 0
+    private var isLeft = false
     private var alarm: Scheduled<Void>?
 
     init(_ desk: Desk) { self.desk = desk }
@@ -25,10 +26,12 @@ final class Patience: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isLeft else { return }
         if octets == 0 { wait(context, seconds: desk.limits.requestSeconds) }
         octets += unwrapInboundIn(data).readableBytes
         guard octets <= desk.limits.requestOctets else {
             desk.countRejected()
+            isLeft = true
             return leave(context, with: "431 Request Header Fields Too Large")
         }
         context.fireChannelRead(data)
@@ -55,7 +58,7 @@ final class Patience: ChannelDuplexHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         alarm = context.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
             let (patience, context) = bound.value
-            if patience.octets > 0 { patience.desk.countRejected() }
+            if patience.octets > 0, !patience.isLeft { patience.desk.countRejected() }
             context.close(promise: nil)
         }
     }

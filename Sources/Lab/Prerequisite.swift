@@ -21,7 +21,7 @@ package enum Prerequisite: Sendable, Equatable {
         (program: "openssl", package: "openssl"), (program: "traceroute", package: "traceroute"),
         (program: "tracepath", package: "iputils-tracepath"), (program: "python3", package: "python3"),
         (program: "dig", package: "bind9-dnsutils"), (program: "dnsmasq", package: "dnsmasq-base"),
-        (program: "ethtool", package: "ethtool"),
+        (program: "ethtool", package: "ethtool"), (program: "curl", package: "curl"),
     ]
 
     /// What this process lacks; empty when a lab can be built.

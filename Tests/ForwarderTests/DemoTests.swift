@@ -52,6 +52,10 @@ extension Trait where Self == ConditionTrait {
         #expect(picture.first?.hasPrefix("forwarder  forwarding") == true)
         #expect(picture.contains { $0.hasPrefix("cap ") && $0.hasSuffix("of 1.0 GB") })
         #expect(picture.contains { $0.hasSuffix("; 1% rate 20Mbit/s") })
+        let metrics = try #require(answer["metrics"] as? [String])
+        #expect(metrics.count == 7 && metrics[0] == #"forwarder_state{state="forwarding"} 1"#, "\(metrics)")
+        #expect(metrics.contains("forwarder_cap_rate_bytes_per_second 2500000.0"))
+        #expect(answer["metric_series"] as? Int ?? 0 > 150)
         #expect(ending.err.contains("scene 6 of 6"))
 
         let text = try DemoReport(json: Data(ending.out.utf8)).text
@@ -77,7 +81,7 @@ extension Trait where Self == ConditionTrait {
         #expect(!Self.report(separation: Self.separation(isWhole: false)).ok)
         #expect(!Self.report(separation: Self.separation(isInterrupted: false)).ok)
         #expect(!Self.report(sight: nil).ok)
-        #expect(!Self.report(sight: Sight(picture: [], isRight: false)).ok)
+        #expect(!Self.report(sight: Sight(picture: [], metrics: [], series: 0, isRight: false)).ok)
         #expect(!Self.report(capped: nil).ok)
         #expect(!Self.report(capped: Self.capped(counted: 54_200_001)).ok)
         #expect(!Self.report(capped: Self.capped(counted: 54_199_999)).ok)
@@ -122,11 +126,16 @@ extension Trait where Self == ConditionTrait {
         #expect(untold.contains("cap, true              not told\ncap, stages            none\n"))
     }
 
-    @Test("the monitor's picture comes before what is summed up")
+    @Test("the monitor's picture and the metrics come before what is summed up")
     func sight() {
-        let text = Self.report(sight: Sight(picture: ["forwarder  forwarding", "egress"], isRight: true)).text
+        let text = Self.report(
+            sight: Sight(
+                picture: ["forwarder  forwarding", "egress"], metrics: ["a 1", "b 2"], series: 7, isRight: true)
+        ).text
         #expect(
-            text.hasPrefix("What `forwarder monitor` shows:\n\nforwarder  forwarding\negress\n\nbytes moved "))
+            text.hasPrefix(
+                "What `forwarder monitor` shows:\n\nforwarder  forwarding\negress\n\n"
+                    + "What Prometheus is told, some of 7 series:\n\na 1\nb 2\n\nbytes moved "))
     }
 
     @Test("drops and flows of both nodes are added up")
@@ -194,7 +203,7 @@ extension Trait where Self == ConditionTrait {
     private static func report(
         plain: Carried = carried(), wireGuard: Carried = carried(), seen: String = "198.51.100.1",
         seenV6: String = "2001:db8:51::1", separation: Separation? = separation(),
-        capped: Capped? = capped(), sight: Sight? = Sight(picture: [], isRight: true),
+        capped: Capped? = capped(), sight: Sight? = Sight(picture: [], metrics: [], series: 0, isRight: true),
         speeds: Speeds? = Speeds(ours: Spread([8, 9, 9]), kernel: Spread([16, 10, 30]))
     ) -> DemoReport {
         DemoReport(

@@ -49,7 +49,7 @@ struct ForwarderTests {
             (["print"], "<subject> is missing", "forwarder print --help"),
             (
                 ["print", "x"],
-                "\"x\" is no value of <subject>, which takes settings, probes, seccomp or gluetun-rules",
+                "\"x\" is no value of <subject>, which takes settings, probes, metrics, seccomp or gluetun-rules",
                 "forwarder print --help"
             ),
             (["status", "--json=1"], "--json takes no value, and \"1\" is given", "forwarder status --help"),

@@ -33,7 +33,7 @@ import Testing
 
     // MARK: What is told
 
-    @Test("what is told is what was counted, and Prometheus' own linter finds nothing to say")
+    @Test("what is told is what was counted, and Prometheus' own linter finds nothing to say", .prometheusIsThere)
     func counts() throws {
         let lab = try PlainLab()
         let node = try start(lab)
@@ -79,7 +79,7 @@ import Testing
         withExtendedLifetime(node) {}
     }
 
-    @Test("Prometheus scrapes it, finds its rules good, and knows what was forwarded")
+    @Test("Prometheus scrapes it, finds its rules good, and knows what was forwarded", .prometheusIsThere)
     func prometheus() throws {
         let lab = try PlainLab()
         let node = try start(lab)
@@ -154,6 +154,13 @@ import Testing
             asked.subtracting(known).subtracting(recorded).isEmpty, "\(asked.subtracting(known).subtracting(recorded))")
     }
 
+    @Test("each alert is raised by what it is for, and by nothing else", .prometheusIsThere)
+    func alerts() throws {
+        let rules = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../contrib/prometheus")
+        let promtool = try ChildProcess(["promtool", "test", "rules", rules.appending(path: "forwarder.test.yml").path])
+        #expect(promtool.wait(upTo: .seconds(30)) == .exited(0), "\(promtool.standardOutput) \(promtool.standardError)")
+    }
+
     // MARK: Bad days
 
     @Test("an address that is taken is told, packets pass, and once it is free it is taken")
@@ -195,6 +202,31 @@ import Testing
         #expect(!log.contains(secret))
     }
 
+    @Test("at SIGHUP the endpoint moves, also while it is asked without a pause")
+    func move() throws {
+        let lab = try PlainLab()
+        func write(_ port: Int) throws {
+            try lab.node.run(["tee", "/run/forwarder.yaml"], input: "admin_listen: 127.0.0.1:\(port)\n")
+        }
+        try write(10_586)
+        let node = try start(lab, ["--config", "/run/forwarder.yaml"])
+        let crowd = try lab.node.start([
+            "sh", "-c",
+            "while :; do for port in 10586 10587; do curl -s -m 2 http://127.0.0.1:$port/readyz; done; done",
+        ])
+        for port in [10_587, 10_586, 10_587] {
+            try write(port)
+            node.child.signal(SIGHUP)
+            try eventually(within: .seconds(10)) {
+                (try? ask(lab.node, "/metrics", at: "127.0.0.1:\(port)"))?.hasSuffix("\n200") == true
+            }
+            let former = 2 * 10_586 + 1 - port
+            #expect((try? ask(lab.node, "/metrics", at: "127.0.0.1:\(former)")) == nil, "nobody listens there any more")
+        }
+        #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
+        crowd.terminate()
+    }
+
     @Test("healthz and readyz answer as the verb does, each with its reasons")
     func health() throws {
         let lab = try WireGuardLab()
@@ -207,5 +239,14 @@ import Testing
         #expect(try ask(lab.node, "/healthz").hasSuffix("\n200"))
         #expect(try ask(lab.node, "/else").hasSuffix("\n404"))
         withExtendedLifetime(node) {}
+    }
+}
+
+extension Trait where Self == ConditionTrait {
+    /// Skips with a sentence where Prometheus is not installed.
+    static var prometheusIsThere: Self {
+        .enabled(
+            if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prometheus"),
+            "needs Prometheus (apt-get install prometheus)")
     }
 }

@@ -14,6 +14,8 @@ final class AdminService: Sendable {
     private static let interval = Duration.seconds(5)
     /// What was read of the node is told for so long: many who ask cost no more than one.
     private static let freshness = Duration.milliseconds(250)
+    /// Of health as a metric: it takes a look at the host's rules and routes.
+    private static let freshnessOfChecks = Duration.seconds(5)
 
     /// What is told of the node.
     struct Sources: Sendable {
@@ -52,32 +54,34 @@ final class AdminService: Sendable {
     /// Why nobody is answered, as a sentence; nothing where all is as it was asked for.
     var note: String? { state.withLock { $0.trouble } }
 
-    /// Listens where the settings say.
+    /// Listens where the settings say. Called by one thread.
     ///
     /// - Returns: when to try again; nil where nothing is left to do.
     func follow(_ settings: AdminSettings) -> Instant? {
         let now = ContinuousClock.now
-        return state.withLock { state in
-            if state.settings == settings {
-                guard let retry = state.retry, retry <= now else { return state.retry }
-            }
-            // The old address may be the new one.
-            state.server?.end()
-            state.server = nil
-            state.settings = settings
-            state.retry = nil
-            do throws(Refusal) {
-                state.server = try open(settings)
-                if state.trouble != nil { log.notice("metrics and health are told again") }
-                state.trouble = nil
-            } catch {
-                let trouble = "metrics and health are not told: \(error.because)"
-                if state.trouble != trouble { log.warning("\(trouble); next: \(error.remedy ?? "forwarder doctor")") }
-                state.trouble = trouble
-                state.retry = now + Self.interval
-            }
-            return state.retry
+        let (isSame, retry, before) = state.withLock { ($0.settings == settings, $0.retry, $0.trouble) }
+        if isSame {
+            guard let retry, retry <= now else { return retry }
         }
+        // The old address may be the new one. Not under the lock: an answer that is under way takes it.
+        end()
+        var trouble: String?
+        var server: AdminServer?
+        do throws(Refusal) {
+            server = try open(settings)
+            if before != nil, server != nil { log.notice("metrics and health are told again") }
+        } catch {
+            trouble = "metrics and health are not told: \(error.because)"
+            if before != trouble { log.warning("\(trouble ?? ""); next: \(error.remedy ?? "forwarder doctor")") }
+        }
+        let next = trouble == nil ? nil : now + Self.interval
+        state.withLock { $0 = State(settings: settings, server: server, trouble: trouble, retry: next) }
+        return next
+    }
+
+    /// Has the token read anew, which may be another by now.
+    func rereadToken() {
+        state.withLock { if $0.settings?.tokenFile != nil { $0.settings = nil } }
     }
 
     func end() { state.withLock { $0.server.take() }?.end() }
@@ -113,9 +117,9 @@ final class AdminService: Sendable {
             let format = ExpositionFormat(accept: request.accept)
             return .init(status: 200, contentType: format.contentType, body: freshScrape.text(format))
         case "/healthz":
-            return Self.answer(freshHealth, isWell: \.alive)
+            return Self.answer(health(within: Self.freshness), isWell: \.alive)
         case "/readyz":
-            return Self.answer(freshHealth, isWell: \.ready)
+            return Self.answer(health(within: Self.freshness), isWell: \.ready)
         default:
             return .init(
                 status: 404, contentType: "text/plain; charset=utf-8",
@@ -133,13 +137,14 @@ final class AdminService: Sendable {
 
     private var freshScrape: Scrape {
         if let last = scrapes.withLock({ $0 }), ContinuousClock.now - last.at < Self.freshness { return last.scrape }
-        let scrape = sources.scrape(state.withLock { $0.server?.counts } ?? .init())
+        var scrape = sources.scrape(state.withLock { $0.server?.counts } ?? .init())
+        scrape.health = health(within: Self.freshnessOfChecks)
         scrapes.withLock { $0 = (.now, scrape) }
         return scrape
     }
 
-    private var freshHealth: HealthReport {
-        if let last = healths.withLock({ $0 }), ContinuousClock.now - last.at < Self.freshness { return last.health }
+    private func health(within freshness: Duration) -> HealthReport {
+        if let last = healths.withLock({ $0 }), ContinuousClock.now - last.at < freshness { return last.health }
         let health = sources.health()
         healths.withLock { $0 = (.now, health) }
         return health
@@ -151,7 +156,7 @@ extension Refusal {
         let remedy =
             switch errno {
             case .addressInUse:
-                "name another port: --admin-listen \(listen.address):\(listen.port == 10_586 ? 10_587 : 10_586)"
+                "name another port: --admin-listen \(Endpoint(listen.address, listen.port == 10_586 ? 10_587 : 10_586))"
             case .addressNotAvailable: "name an address of this host's, or bring its interface up"
             case .permissionDenied: "name a port from 1024 on"
             default: "name another address: --admin-listen 127.0.0.1:10586"

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Its loggers are of one piece: other settings hold for all of them, wherever they were handed.
 package final class Journal: Sendable {
-    /// Under this key stands the one address that is told: of who asked the admin endpoint without its token.
+    /// Under this key stands the one address that a line tells, and no event: of who asked the admin endpoint without its token.
     static let refusedPeer = "refused_peer"
     /// Lines of info and graver that are remembered, whatever is written.
     static let remembered = 32
@@ -48,7 +48,9 @@ package final class Journal: Sendable {
     private func write(_ due: (inout MessageRates) -> [LogLine]) {
         let (lines, format) = state.withLock { state in
             let lines = due(&state.rates)
-            state.events += lines.filter { $0.level >= .info }
+            state.events += lines.filter { $0.level >= .info }.map { line in
+                LogLine(at: line.at, line.level, line.message, line.facts.filter { $0.key != Self.refusedPeer })
+            }
             state.events.removeFirst(max(0, state.events.count - Self.remembered))
             return (lines.filter { $0.level >= state.level }, state.format)
         }

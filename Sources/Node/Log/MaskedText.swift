@@ -20,8 +20,10 @@ func maskingAddresses(in text: String) -> String {
         } else if word.isEmpty {
             masked.append(rest.removeFirst())
         } else {
-            masked += word
-            rest = rest.dropFirst(word.count)
+            // remote:192.0.2.1: behind a colon another may begin.
+            let end = word.firstIndex(of: ":").map { word.index(after: $0) } ?? word.endIndex
+            masked += word[..<end]
+            rest = rest[end...]
         }
     }
     return masked

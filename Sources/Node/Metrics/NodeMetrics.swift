@@ -28,6 +28,10 @@ extension Metric {
             by: [MetricLabel("state", StatusReport.State.self)]
         ) { $0.status.map { StatusReport.State.values($0.state) } },
         Metric(
+            "forwarder_check", .gauge, "Whether a check of forwarder health is well, as of the last few seconds.",
+            by: [MetricLabel("check", HealthReport.Check.self)]
+        ) { scrape in scrape.health.map { health in health.checks.map { MetricValue($0.ok) } } },
+        Metric(
             "forwarder_io", .gauge, "By what packets are read and written: 1 for what is in use.",
             by: [MetricLabel("io", IOKind.self)]
         ) { $0.status.map { IOKind.values($0.io) } },
@@ -55,7 +59,6 @@ extension Metric {
             [.integer($0.process.residentBytes)]
         },
         Metric("process_open_fds", .gauge, "Descriptors that are open.") { [MetricValue($0.process.openDescriptors)] },
-        Metric("process_max_fds", .gauge, "Descriptors that may be open.") { _ in [.integer(OwnedDescriptor.limit)] },
         Metric("process_start_time_seconds", .gauge, unit: .seconds, "When the process was started.") { _ in
             [.real(ProcessFigures.startedAt)]
         },

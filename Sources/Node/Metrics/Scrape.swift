@@ -15,6 +15,7 @@ struct Scrape: Sendable {
     /// That holds, counted from 1 in the order of the setting; 0 before the first.
     var stage = 0
     var requests = AdminServer.Counts()
+    var health: HealthReport?
     let process = ProcessFigures()
 }
 

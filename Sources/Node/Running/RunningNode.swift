@@ -163,6 +163,7 @@ package final class RunningNode: Sendable {
                 switch wait(for: session, watch, tailscaled, names, until: course.nextLook) {
                 case .news: break
                 case .hangUp:
+                    admin.rereadToken()
                     supervisor?.tellReloading()
                     isToldReady = false
                     session = try reload(session, &course, &host)

@@ -100,7 +100,7 @@ extension Setting {
             "admin_listen", \.admin.listen,
             meaning:
                 "address and port where metrics and health are told over HTTP, or none; other than loopback's only with a token",
-            example: "127.0.0.1:10586", parse: adminEndpoint),
+            example: "127.0.0.1:10586", byDefault: "127.0.0.1:10586", parse: adminEndpoint),
         Setting(
             "admin_token_file", \.admin.tokenFile,
             meaning: "file of the token that who asks there must bring, or none; nobody but its owner may read it",

@@ -4,7 +4,7 @@ import Node
 struct DemoReport: Answer {
     var schema = "forwarder.demo/1"
     /// Everything arrived whole and was seen with the exit address, over IPv4 and over IPv6; nothing leaked; the cap held, and
-    /// was counted to the byte; the monitor showed it. Speed does not matter to it.
+    /// was counted to the byte; monitor and metrics showed it. Speed does not matter to it.
     let ok: Bool
     let io: StatusReport.IO
     /// Through WireGuard. What was seen is empty where nothing came through, and lists all where TCP and UDP differ.
@@ -34,6 +34,9 @@ struct DemoReport: Answer {
     let drops: [String: UInt64]
     /// What `forwarder monitor --once` printed while a client downloaded, line by line; empty where there was none.
     let picture: [String]
+    /// What its metrics said in that moment: a few of so many series.
+    let metrics: [String]
+    let metricSeries: Int
 
     init(
         plain: Carried, wireGuard: Carried, exits: Exits, separation: Separation?, capped: Capped?, sight: Sight?,
@@ -65,6 +68,8 @@ struct DemoReport: Answer {
         busiest = wireGuard.busiest
         drops = plain.status.drops.merging(wireGuard.status.drops, uniquingKeysWith: +)
         picture = sight?.picture ?? []
+        metrics = sight?.metrics ?? []
+        metricSeries = sight?.series ?? 0
     }
 
     var text: String {
@@ -80,7 +85,10 @@ struct DemoReport: Answer {
                 })
         let verdict = ok ? "It works on this machine.\n" : "It does NOT work on this machine.\n"
         let shown = picture.isEmpty ? [] : ["What `forwarder monitor` shows:\n\n" + picture.map { $0 + "\n" }.joined()]
-        return (shown + [facts, "The busiest flows, masked:\n" + flows, verdict]).joined(separator: "\n")
+        let told =
+            metrics.isEmpty
+            ? [] : ["What Prometheus is told, some of \(metricSeries) series:\n\n" + metrics.map { $0 + "\n" }.joined()]
+        return (shown + told + [facts, "The busiest flows, masked:\n" + flows, verdict]).joined(separator: "\n")
     }
 
     private var carriedRows: [[String]] {

@@ -60,7 +60,9 @@ struct Monitor: ParsableCommand {
 
     /// As wide as the terminal, or as COLUMNS and LINES say; a picture that stays may be longer than the window.
     private static func size(_ environment: [String: String], isTerminal: Bool) -> Size {
-        func number(_ name: String) -> Int? { environment[name].flatMap { Int($0) }.flatMap { $0 > 0 ? $0 : nil } }
+        func number(_ name: String) -> Int? {
+            environment[name].flatMap { Int($0) }.flatMap { 1...1_000 ~= $0 ? $0 : nil }
+        }
         let window = isTerminal ? TerminalDescriptor.window(of: STDOUT_FILENO) : nil
         return Size(
             columns: number("COLUMNS") ?? window?.columns ?? Size.usual.columns,

@@ -15,6 +15,7 @@ struct MaskedTextTests {
             ("via fd7a:115c:a1e0::2, not", "via (address), not"), ("\"10.64.0.1\"", "\"(address)\""),
             ("peer=100.64.0.2 x=2001:DB8::A", "peer=(address) x=(address)"),
             ("10.0.0.1,10.0.0.2", "(address),(address)"),
+            ("remote:192.0.2.1 gone", "remote:(address) gone"), ("udp:10.0.0.1:53", "udp:(address)"),
             ("é10.0.0.1", "é10.0.0.1"), ("::ffff:10.0.0.1", "(address)"),
         ])
     func masked(text: String, expected: String) {
