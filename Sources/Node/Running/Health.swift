@@ -57,7 +57,7 @@ extension HealthReport {
         }
         if facts.guarding == .observe {
             reasons.append(
-                Reason(.guardObserves, "the guard only observes", remedy: "set FORWARDER_GUARD=on, then send SIGHUP"))
+                Reason(.guardObserves, "the guard only observes", remedy: "set guard to on, and start the node anew"))
         }
         if facts.uplinks.isEmpty {
             reasons.append(

@@ -104,7 +104,7 @@ extension Setting {
         Setting(
             "admin_token_file", \.admin.tokenFile,
             meaning: "file of the token that who asks there must bring, or none; nobody but its owner may read it",
-            example: "/run/secrets/forwarder-admin", byDefault: "none", parse: filePath),
+            example: "/etc/forwarder/admin-token", byDefault: "none", parse: filePath),
         Setting(
             "log", \.log, meaning: "least level logged: trace, debug, info, notice, warning or error",
             example: "info"

@@ -73,7 +73,7 @@ struct SettingsReport: Answer {
 
             A running node reads file, variables and flags again at SIGHUP. What cannot be meant, or cannot be met on this
             host, is refused, told in the log, and the old settings stay. Other edges (the former are given back), `local`,
-            `uplink`, `guard`, `allow`, `tailscaled_socket`, `cap` with its own, the `vpn_` settings, `log` and `log_format` are taken while packets flow; `io`,
+            `uplink`, `guard`, `allow`, `tailscaled_socket`, `cap` with its own, the `vpn_` and `admin_` settings, `log` and `log_format` are taken while packets flow; `io`,
             `flows` and `binding_ports` take a new packet loop, with which all flows end and the counts of `status` begin again;
             `control_socket`, `state_dir` and the `dns` settings take a new start.
 
