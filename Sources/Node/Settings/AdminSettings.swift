@@ -14,7 +14,8 @@ package struct AdminSettings: Sendable, Equatable {
         throw Refusal(
             couldNot: "use the setting admin_listen without admin_token_file",
             because: "\(listen) is reached by others, who would be told without a secret",
-            remedy: "write for example --admin-listen 127.0.0.1:10586, or add --admin-token-file /etc/forwarder/admin-token",
+            remedy: "write for example --admin-listen 127.0.0.1:10586, or add --admin-token-file "
+                + "/etc/forwarder/admin-token",
             exitCode: .usage)
     }
 }
