@@ -19,7 +19,7 @@ import Testing
     private func ask(_ node: LabHost, _ path: String, _ fields: String..., at place: String = endpoint) throws -> String
     {
         try node.run(
-            ["curl", "--silent", "--show-error", "--max-time", "5", "--write-out", "\n%{http_code}"]
+            ["curl", "--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"]
                 + fields.flatMap { ["--header", $0] } + ["http://\(place)\(path)"])
     }
 
@@ -47,7 +47,8 @@ import Testing
         #expect(value("forwarder_opened_flows_total", in: text) == 2)
         #expect((value("process_resident_memory_bytes", in: text) ?? 0) > 1e6)
         #expect((value("forwarder_loop_cpu_seconds_total", in: text) ?? 0) > 0)
-        let lint = try lab.node.run(["promtool", "check", "metrics"], input: String(text.dropLast(3)))
+        let lint = try lab.node.run(
+            ["promtool", "check", "metrics"], input: String(text.dropLast(3)), upTo: .seconds(90))
         #expect(lint.isEmpty, "\(lint)")
         let open = try ask(lab.node, "/metrics", "Accept: application/openmetrics-text; version=1.0.0")
         #expect(open.contains("# TYPE forwarder_opened_flows counter\n") && open.contains("\n# EOF\n"))
@@ -64,7 +65,7 @@ import Testing
         #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
         // The stage holds from the next look on, and the tunnel is asked now and then.
         func metrics() throws -> String { try ask(lab.node, "/metrics") }
-        try eventually(within: .seconds(15)) {
+        try eventually(within: .seconds(30)) {
             let text = try metrics()
             return value("forwarder_cap_stage", in: text) == 1 && text.contains("forwarder_vpn_last_handshake")
         }
@@ -104,11 +105,11 @@ import Testing
             ])
         }
         // Its own disk may be slow.
-        try eventually(within: .seconds(30)) {
+        try eventually(within: .seconds(90)) {
             (try? query(#"sum(forwarder_forwarded_packets_total{protocol="icmp"})"#))?.contains(#","6"]"#) == true
         }
         #expect(try query(#"up{job="forwarder"}"#).contains(#","1"]"#))
-        try eventually(within: .seconds(10)) { try query("forwarder:flows_used:ratio").contains(#""value""#) }
+        try eventually(within: .seconds(30)) { try query("forwarder:flows_used:ratio").contains(#""value""#) }
         withExtendedLifetime((node, server)) {}
     }
 
@@ -158,7 +159,7 @@ import Testing
     func alerts() throws {
         let rules = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../contrib/prometheus")
         let promtool = try ChildProcess(["promtool", "test", "rules", rules.appending(path: "forwarder.test.yml").path])
-        #expect(promtool.wait(upTo: .seconds(30)) == .exited(0), "\(promtool.standardOutput) \(promtool.standardError)")
+        #expect(promtool.wait(upTo: .seconds(90)) == .exited(0), "\(promtool.standardOutput) \(promtool.standardError)")
     }
 
     // MARK: Bad days
@@ -167,7 +168,7 @@ import Testing
     func taken() throws {
         let lab = try PlainLab()
         let squatter = try lab.node.start(["python3", "-m", "http.server", "--bind", "127.0.0.1", "10586"])
-        try eventually { (try? ask(lab.node, "/")) != nil }
+        try eventually(within: .seconds(30)) { (try? ask(lab.node, "/")) != nil }
         let node = try start(lab)
         #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
         let told = "127.0.0.1:10586 cannot be listened on: Address already in use"
@@ -175,7 +176,7 @@ import Testing
         #expect(notes.contains { $0.contains(told) }, "\(notes)")
         #expect(node.child.standardError.contains("\(told); next: name another port"))
         squatter.terminate()
-        try eventually(within: .seconds(15)) { (try? ask(lab.node, "/healthz"))?.hasSuffix("\n200") == true }
+        try eventually(within: .seconds(30)) { (try? ask(lab.node, "/healthz"))?.hasSuffix("\n200") == true }
         #expect(try node.status().notes.allSatisfy { !$0.contains("cannot be listened on") })
     }
 
@@ -193,7 +194,7 @@ import Testing
         #expect(try node.status().notes.contains { $0.contains("/run/token may be read or written by others") })
         #expect((try? ask(lab.client, "/metrics", at: place)) == nil, "nobody listens")
         try lab.node.run(["chmod", "600", "/run/token"])
-        try eventually(within: .seconds(15)) { (try? ask(lab.client, "/metrics", at: place)) != nil }
+        try eventually(within: .seconds(30)) { (try? ask(lab.client, "/metrics", at: place)) != nil }
         #expect(try ask(lab.client, "/metrics", at: place).hasSuffix("\n401"))
         #expect(try ask(lab.client, "/metrics", "Authorization: Bearer \(secret)x", at: place).hasSuffix("\n401"))
         #expect(try ask(lab.client, "/metrics", "Authorization: Bearer \(secret)", at: place).hasSuffix("\n200"))
@@ -217,7 +218,7 @@ import Testing
         for port in [10_587, 10_586, 10_587] {
             try write(port)
             node.child.signal(SIGHUP)
-            try eventually(within: .seconds(10)) {
+            try eventually(within: .seconds(30)) {
                 (try? ask(lab.node, "/metrics", at: "127.0.0.1:\(port)"))?.hasSuffix("\n200") == true
             }
             let former = 2 * 10_586 + 1 - port
@@ -234,7 +235,7 @@ import Testing
         let well = try ask(lab.node, "/readyz")
         #expect(well.hasSuffix("\n200") && well.contains(#""schema":"forwarder.health/1""#), "\(well)")
         lab.cutVPNTunnel()
-        try eventually { try ask(lab.node, "/readyz").hasSuffix("\n503") }
+        try eventually(within: .seconds(20)) { try ask(lab.node, "/readyz").hasSuffix("\n503") }
         #expect(try ask(lab.node, "/readyz").contains(#""code":"waiting""#))
         #expect(try ask(lab.node, "/healthz").hasSuffix("\n200"))
         #expect(try ask(lab.node, "/else").hasSuffix("\n404"))

@@ -8,6 +8,12 @@ import Testing
 
 /// What it costs to be watched, and to be attacked where one is watched. The figures are in docs/performance.md.
 @Suite(.serialized, .labCanBeBuilt) struct ScrapeTests {
+    /// A machine that is short of memory would time its disk.
+    private static func start(_ lab: PlainLab, _ arguments: [String] = []) throws -> ForwarderProcess {
+        try ForwarderProcess(
+            Binary.path.path, on: lab, ["--dns", "off"] + arguments, capabilities: [.netAdmin, .bpf, .ipcLock])
+    }
+
     private func python(_ program: String, on host: LabHost) throws -> String {
         try host.run(["python3", "-"], input: program, upTo: .seconds(120))
     }
@@ -15,14 +21,16 @@ import Testing
     @Test("a scrape of a node with 65,536 flows takes less than 5 ms, and 1 ms of a processor")
     func cost() throws {
         let lab = try PlainLab()
-        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--dns", "off"])
+        let node = try Self.start(lab)
         for place in 20...22 { try lab.client.sendDatagrams(to: "203.0.113.\(place)", ports: 1...65_535) }
         let live = try node.status().flows.live
         #expect(live > 65_000, "\(live)")
         // As with other figures: once more where the processors were wanted elsewhere.
+        // A processor's speed is the machine's: the bar itself is the soak's, and what every change is held to is twice that.
+        let bar = isSoak ? 1.0 : 2.0
         var cost = try measure(lab, node)
-        for _ in 0..<2 where cost.milliseconds >= 5 || cost.processor >= 1 { cost = try measure(lab, node) }
-        #expect(cost.milliseconds < 5 && cost.processor < 1, "\(cost)")
+        for _ in 0..<2 where cost.milliseconds >= 5 || cost.processor >= bar { cost = try measure(lab, node) }
+        #expect(cost.milliseconds < 5 && cost.processor < bar, "\(cost)")
     }
 
     /// Milliseconds of a scrape, by the clock and of a processor.
@@ -72,7 +80,7 @@ import Testing
     @Test("a hundred who scrape do not make a packet dearer")
     func scrapers() throws {
         let lab = try PlainLab()
-        let node = try ForwarderProcess(Binary.path.path, on: lab, ["--dns", "off"])
+        let node = try Self.start(lab)
         let bulk = try Bulk(
             .udp(bitsPerSecond: 100_000_000), .upload, flows: 4, client: lab.client, server: lab.internet,
             at: lab.internetAddress.v4)
@@ -93,9 +101,9 @@ import Testing
             print("figure: the loop's ns a packet alone \(rounds[0]), beside 100 scrapers \(rounds[1])")
             return (Spread(rounds[0]), Spread(rounds[1]))
         }
-        // Within the spread of the run without, and of what a machine with two processors has left for it.
+        // Within the spread of the run without; of three rounds there is hardly one.
         func isUnmoved(_ figures: (alone: Spread, watched: Spread)) -> Bool {
-            figures.watched.median < max(figures.alone.high, figures.alone.median * 1.15)
+            figures.watched.median < max(figures.alone.high, figures.alone.median * (isSoak ? 1.05 : 1.3))
         }
         // As with other figures: once more where the processors were wanted elsewhere.
         var figures = try measure()
@@ -129,8 +137,7 @@ import Testing
     func attack() throws {
         let lab = try PlainLab()
         try lab.node.run(["sh", "-c", "umask 077; echo 0123456789abcdef0123456789abcdef > /run/token"])
-        let node = try ForwarderProcess(
-            Binary.path.path, on: lab, ["--dns", "off", "--admin-token-file", "/run/token"])
+        let node = try Self.start(lab, ["--admin-token-file", "/run/token"])
         func series() throws -> PingSeries {
             try PingSeries(
                 on: lab.client, to: lab.internetAddress.v4, from: lab.clientAddress.v4, count: 100, every: 0.02)
