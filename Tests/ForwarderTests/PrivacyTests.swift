@@ -101,11 +101,12 @@ import Testing
         }
         // Between clients, to nobody, with a hop limit of one; what is refused on the way and by the guard.
         _ = try lab.client.ping("198.18.99.99", count: 1, upTo: 1)
-        _ = try lab.client.run(["sh", "-c", "ping -c 1 -t 1 -W 1 \(lab.internetAddress.v4) || true"])
-        _ = try lab.node.run(["sh", "-c", "ping -n -c 2 -i 0.2 -W 1 -I eth0 \(lab.internetAddress.v4) || true"])
+        try attempt(["ping", "-c", "1", "-t", "1", "-W", "1", lab.internetAddress.v4], on: lab.client)
+        try attempt(
+            ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-I", "eth0", lab.internetAddress.v4], on: lab.node)
         // Names, of both sides; one that nobody answers.
-        for name in names { _ = try lab.node.run(["sh", "-c", "dig +tries=1 +time=3 \(name) || true"]) }
-        _ = try lab.client.run(["sh", "-c", "dig +tries=1 +time=3 @\(lab.internetAddress.v4) \(names[0]) || true"])
+        for name in names { try attempt(["dig", "+tries=1", "+time=3", name], on: lab.node) }
+        try attempt(["dig", "+tries=1", "+time=3", "@\(lab.internetAddress.v4)", names[0]], on: lab.client)
         // A stage of the cap.
         try lab.move(4_000_000)
         try eventually(within: .seconds(10)) { node.child.standardError.contains("a stage of the cap begins") }
@@ -171,4 +172,10 @@ import Testing
         }
         withExtendedLifetime((resolver, echo)) {}
     }
+}
+
+/// Runs what gets no answer, or a refusal: that it is tried is all.
+private func attempt(_ arguments: [String], on host: LabHost) throws {
+    let child = try host.start(arguments)
+    try #require(child.wait(upTo: .seconds(20)) != nil, "\(arguments)")
 }

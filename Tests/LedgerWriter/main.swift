@@ -9,7 +9,8 @@ import TestSupport
 /// never behind. Of what passes, no more than the headroom does.
 let arguments = CommandLine.arguments
 guard arguments.count == 3, let counters = SharedNumbers(arguments[2], count: MeterCounts.cellCount + 2) else {
-    fatalError("no counters")
+    print("LedgerWriter: could not find the counters; next: LedgerWriter DIRECTORY COUNTERS, as its tests do")
+    exit(64)
 }
 let clock = MonotonicClock()
 var random = SystemRandomNumberGenerator()

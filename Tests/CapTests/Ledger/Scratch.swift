@@ -3,7 +3,8 @@ import LinuxSystem
 
 @testable import Cap
 
-/// A folder in memory for one ledger, gone with its owner.
+/// A folder in memory for one ledger, gone with its owner. In memory, because the model writes tens of thousands of times and
+/// each of them waits for what it lies on.
 final class ScratchFolder: Sendable {
     let path: String
 
