@@ -19,12 +19,11 @@ package struct AdminToken: Sendable {
 
     /// Reads the first line of a file; blanks around it are not part of it.
     package init(file path: String) throws(Unfit) {
-        let file = TextFile(path)
+        let file: (octets: [UInt8], isOpenToOthers: Bool)?
+        do throws(KernelError) { file = try TextFile(path).readWithMode() } catch { throw .unreadable(error) }
+        guard let file else { throw .missing }
         guard !file.isOpenToOthers else { throw .open }
-        let text: [UInt8]?
-        do throws(KernelError) { text = try file.read() } catch { throw .unreadable(error) }
-        guard let text else { throw .missing }
-        try self.init(text)
+        try self.init(file.octets)
     }
 
     init(_ text: [UInt8]) throws(Unfit) {

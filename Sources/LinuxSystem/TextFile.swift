@@ -10,13 +10,18 @@ package struct TextFile: Sendable {
     package init(_ path: String) { self.path = path }
 
     /// Nil where there is none.
-    package func read() throws(KernelError) -> [UInt8]? {
+    package func read() throws(KernelError) -> [UInt8]? { try readWithMode()?.octets }
+
+    /// Of one and the same file, whatever is put into its place meanwhile. Nil where there is none.
+    package func readWithMode() throws(KernelError) -> (octets: [UInt8], isOpenToOthers: Bool)? {
         let number = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard number >= 0 else {
             if errno == ENOENT { return nil }
             throw KernelError("open", Errno(rawValue: errno), path)
         }
         let file = OwnedDescriptor(number)
+        var status = stat()
+        guard unsafe fstat(file.raw, &status) == 0 else { throw KernelError("fstat", Errno(rawValue: errno), path) }
         var octets: [UInt8] = []
         while octets.count <= Self.limit {
             var count = 0
@@ -25,15 +30,9 @@ package struct TextFile: Sendable {
                 filled = max(count, 0)
             }
             guard count >= 0 else { throw KernelError("read", Errno(rawValue: errno), path) }
-            if count == 0 { return octets }
+            if count == 0 { return (octets, isOpenToOthers: status.st_mode & 0o077 != 0) }
         }
         throw KernelError("read", .fileTooLarge, path)
-    }
-
-    /// Whether anybody but its owner may read or write it; false where there is none.
-    package var isOpenToOthers: Bool {
-        var status = stat()
-        return unsafe stat(path, &status) == 0 && status.st_mode & 0o077 != 0
     }
 
     /// In one write from the beginning, then cut to length: a reader meanwhile finds no empty file. Where not all of it can be

@@ -36,10 +36,7 @@ package struct LocalAPI: Sendable {
             }
             .connect(unixDomainSocketPath: socket)
         connection.whenFailure { answer.fail($0) }
-        let alarm = loop.scheduleTask(in: patience) {
-            let seconds = patience == .seconds(1) ? "a second" : "two seconds"
-            answer.fail(LocalAPIFailure("nothing was said for \(seconds)"))
-        }
+        let alarm = loop.scheduleTask(in: patience) { answer.fail(LocalAPIFailure("nothing was said in time")) }
         let outcome = answer.futureResult
         outcome.whenComplete { _ in
             alarm.cancel()

@@ -14,8 +14,8 @@ package struct PeerNames: Equatable, Sendable {
 
     package subscript(address: IPAddress) -> String? { names[address] }
 
-    /// Asks at a socket and waits for the answer, two seconds at most: one to be told, one to read it. What is made to be
-    /// read slowly is read to its end by nobody's waiting.
+    /// Asks at a socket and waits for the answer, a second to be told, and half of one to read it. What is made to
+    /// be read slowly is read to its end by nobody's waiting.
     package static func answer(at socket: String) throws(LocalAPIFailure) -> PeerNames {
         let reply: Reply
         do throws(KernelError) {
@@ -28,7 +28,7 @@ package struct PeerNames: Equatable, Sendable {
             reply.give(outcome.mapError { $0 as? LocalAPIFailure ?? LocalAPIFailure("\($0)") })
             group.shutdownGracefully { _ in }
         }
-        return try reply.take(milliseconds: 2_000)
+        return try reply.take(milliseconds: 1_500)
     }
 
     fileprivate init(_ status: Status) {
@@ -67,7 +67,7 @@ extension LocalAPI {
     /// A machine is some kilobyte of it.
     private static let statusLimit = 4 << 20
 
-    /// What a person at a terminal waits for beside what is theirs.
+    /// What a person at a terminal waits for beside what is theirs; others who ask the node meanwhile wait with them.
     private static let namePatience = TimeAmount.seconds(1)
 
     func peerNames() -> EventLoopFuture<PeerNames> {

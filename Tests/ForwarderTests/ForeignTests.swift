@@ -40,7 +40,7 @@ import Testing
         try lab.node.ip("link set tun0 mtu 1400\nlink set tun0 mtu 1420")
         try eventually { forwarder.child.standardError.contains("ip rule delete") }
         let warnings = forwarder.child.standardError.split(separator: "\n").filter {
-            $0.contains(" warning ") && !$0.contains("no uplink is known")
+            $0.contains(" level=warning ") && !$0.contains("no uplink is known")
         }
         #expect(warnings.count == 1, "\(warnings)")
         #expect(warnings[0].contains("made anew while no node runs; next: ip rule delete preference 10"), "\(warnings)")
@@ -67,7 +67,7 @@ import Testing
         let forwarder = try ForwarderProcess(Binary.path.path, on: lab, ["--local", "192.168.7.0/24"])
         #expect(try lab.passes())
         #expect(try rules().components(separatedBy: "iif tailscale0 unreachable proto 240").count == 3)
-        #expect(forwarder.child.standardError.contains(" warning "), "the rules at 90 and 91 are told")
+        #expect(forwarder.child.standardError.contains(" level=warning "), "the rules at 90 and 91 are told")
         try killed(forwarder)
         #expect(try lab.isClosed())
         _ = try forwarder.ask(["down"])

@@ -36,7 +36,7 @@ import Testing
         }
         try lab.node.write("dns: off\n", to: file)
         node.child.signal(SIGHUP)
-        try eventually { node.child.standardError.hasSuffix("Z info settings read again\n") }
+        try eventually { node.child.standardError.hasSuffix("Z level=info msg=\"settings read again\"\n") }
         let last = try #require(try events(node).last)
         #expect(last.message == "settings read again" && abs(last.at.timeIntervalSinceNow) < 60)
     }
@@ -56,10 +56,11 @@ import Testing
         let seconds = Int(begin.duration(to: .now) / .seconds(1))
         func lines() -> [Substring] { node.child.standardError.split(separator: "\n") }
         try eventually(within: .seconds(10)) {
-            lines().last { $0.contains(" forwarding ") || $0.contains(" waiting ") }?.contains("waiting for tun0")
+            lines().last { $0.contains("msg=forwarding ") || $0.contains("msg=\"waiting ") }?.contains(
+                "waiting for tun0")
                 == true
         }
         #expect(lines().contains { $0.contains("like the next line were held back") })
-        #expect(lines().count { $0.contains(" waiting for ") } <= 12 + seconds + 10, "\(seconds) s")
+        #expect(lines().count { $0.contains("waiting for ") } <= 12 + seconds + 10, "\(seconds) s")
     }
 }

@@ -3,7 +3,7 @@ package import Logging
 
 /// How a line of the log is written.
 package enum LogFormat: String, CaseIterable, Sendable {
-    /// When, how grave and what, then what belongs to it as `key=value`.
+    /// A line of `key=value`: `time`, `level`, `msg`, then what belongs to it.
     case logfmt
     /// One object a line: `time`, `level`, `message`, then what belongs to it, each under its own key.
     case json
@@ -28,12 +28,11 @@ package struct LogLine: Equatable, Sendable {
 
     /// Without the end of its last line.
     ///
-    ///     2026-11-21T02:37:01Z info forwarding io=uring io_reason="the kernel grants it" tailnet=tailscale0 vpn=tun0
+    ///     time=2026-11-21T02:37:01Z level=info msg=forwarding io=uring io_reason="the kernel grants it" tailnet=tailscale0
     package func text(_ format: LogFormat) -> String {
         let time = at.formatted(.iso8601)
         switch format {
-        // What is told in three sentences has them each on a line.
-        case .logfmt: return "\(time) \(level) \(Self.printable(message))\(factWords)"
+        case .logfmt: return "time=\(time) level=\(level) msg=\(Self.word(oneLine))\(factWords)"
         case .json:
             let members =
                 [("time", time), ("level", "\(level)"), ("message", message)] + sortedFacts
@@ -42,9 +41,10 @@ package struct LogLine: Equatable, Sendable {
     }
 
     /// What, and what belongs to it, on one line.
-    package var sentence: String {
-        Self.printable(message.split(separator: "\n").joined(separator: "; ")) + factWords
-    }
+    package var sentence: String { Self.printable(oneLine) + factWords }
+
+    /// What is told in three sentences has them each on a line.
+    private var oneLine: String { message.split(separator: "\n").joined(separator: "; ") }
 
     private var factWords: String { sortedFacts.map { " \($0)=\(Self.word($1))" }.joined() }
 
@@ -62,9 +62,9 @@ package struct LogLine: Equatable, Sendable {
         return "\"\(printable(escaped.joined()))\""
     }
 
-    /// What a terminal would obey is not repeated to it, but for the end of a line.
+    /// What a terminal would obey is not repeated to it.
     private static func printable(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl && $0 != "\n" ? "?" : $0 }))
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? "?" : $0 }))
     }
 
     /// RFC 8259, section 7.

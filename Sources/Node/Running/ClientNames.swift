@@ -16,7 +16,7 @@ final class ClientNames: Sendable {
 
     private let kept = Mutex<Kept?>(nil)
 
-    /// Waits for tailscaled, two seconds at most.
+    /// Waits for tailscaled, a second and a half at most.
     func answer(at socket: String) -> Answer {
         if let kept = kept.withLock({ $0 }), kept.socket == socket, ContinuousClock.now < kept.end {
             return kept.answer

@@ -29,7 +29,7 @@ package final class RunningNode: Sendable {
     private let signals: SignalDescriptor
     private let current: Mutex<NodeSettings>
     /// Reads the settings again, as at the start.
-    private let reread: @Sendable () throws(Refusal) -> NodeSettings
+    let reread: @Sendable () throws(Refusal) -> NodeSettings
     private let state = Mutex(State.starting)
     private let journal: Journal
     let supervisor: Supervisor?
@@ -43,7 +43,7 @@ package final class RunningNode: Sendable {
     private let nameService = Mutex<NameService?>(nil)
     let quota = Mutex<QuotaWatch?>(nil)
     /// Seconds since 1970.
-    private let capLifted = Mutex(Int64.min)
+    let capLifted = Mutex(Int64.min)
     let tunnel = TunnelWatch()
     private let clientNames = ClientNames()
     /// What the last look found that a person should know.
@@ -59,6 +59,12 @@ package final class RunningNode: Sendable {
     var tunnelReport: StatusReport.VPN? { tunnel.report(settings) }
 
     var settings: NodeSettings { current.withLock { $0 } }
+
+    /// Has these hold from now on.
+    func take(_ settings: NodeSettings) {
+        current.withLock { $0 = settings }
+        journal.follow(settings)
+    }
 
     var log: Logger { journal.log }
 
@@ -227,95 +233,9 @@ package final class RunningNode: Sendable {
         }
     }
 
-    // MARK: Settings read again, and the end
+    // MARK: The end
 
-    /// Reads the settings again. Those that the loop is made of take a new session, without the old one's flows.
-    /// Settings that cannot be met here are given up for the old ones.
-    private func reload(
-        _ session: consuming Session, _ course: inout Course, _ host: inout Host
-    ) throws(Refusal) -> Session {
-        let old = settings
-        let new: NodeSettings
-        let chosen: (edges: Edges, routing: Routing)
-        do throws(Refusal) {
-            new = try reread()
-            chosen = try choose(new, host)
-            try QuotaWatch.expectDirectory(new)
-            if new.cap.limit != nil, old.cap.limit != nil, new.stateDirectory != old.stateDirectory {
-                throw Refusal(
-                    couldNot: "take a new state_dir", because: "the ledger is kept in \(old.stateDirectory)",
-                    remedy: "start the node again", exitCode: .usage)
-            }
-            guard new.controlSocket == old.controlSocket else {
-                throw Refusal(
-                    couldNot: "take a new control socket", because: "the node answers on \(old.controlSocket)",
-                    remedy: "start the node again", exitCode: .usage)
-            }
-            if new.needsNewLoop(after: old), quota.withLock({ $0 })?.awaitDisk() == false {
-                throw Refusal(
-                    couldNot: "take settings that need a new packet loop",
-                    because:
-                        "the disk under \(old.stateDirectory) does not answer, and what was counted is to be written first",
-                    remedy: "see to that disk, then send SIGHUP again", exitCode: .unavailable)
-            }
-            if old.cap.limit == nil {
-                let began = Int64(session.startedAt.timeIntervalSince1970)
-                try beginQuota(session, new, uncappedSince: max(began, capLifted.withLock { $0 }))
-            }
-        } catch {
-            log.error("the new settings are refused, the old ones stay: \(error)")
-            return session
-        }
-        current.withLock { $0 = new }
-        journal.follow(new)
-        log.info("settings read again")
-        quota.withLock { $0 }?.follow(new.cap)
-        if new.cap.limit == nil, old.cap.limit != nil {
-            // Or a later node with a cap would bill what passes without one; but what no ledger has is nowhere else.
-            if endQuota() { session.unpinMeters() }
-            capLifted.withLock { $0 = SystemClock.seconds }
-            session.set(.open)
-        }
-        if new.dns != old.dns { log.notice("how names are split changes with the next start") }
-        let edges = Set([new.tailnet, new.vpn])
-        if edges != [old.tailnet, old.vpn] { course.told.missing = nil }
-        // Of uplinks, too, the guard is taken where another was named: it would refuse all by an interface that it does not know.
-        let uplinks = new.uplink.map { named in session.edges.uplinks.links.map(\.name).filter { $0 != named } } ?? []
-        session.leave(edges: ([old.tailnet, old.vpn] + uplinks).filter { !edges.contains($0) })
-        guard new.needsNewLoop(after: old) else { return session }
-        log.notice("these settings take a new packet loop: all flows end, and the counts begin again")
-        course.told.missing = nil
-        let lock = try Host.lock()
-        let renewed = try renew(session, chosen, by: new, or: old, &host)
-        lock.release()
-        return renewed
-    }
-
-    /// - Parameter old: the settings that are taken again where the new ones cannot be met.
-    private func renew(
-        _ session: Session, _ chosen: (edges: Edges, routing: Routing), by new: NodeSettings, or old: NodeSettings,
-        _ host: inout Host
-    ) throws(Refusal) -> Session {
-        session.close()
-        endQuota()
-        try finish(session)
-        do throws(Refusal) {
-            let renewed = try Session(new, chosen.edges, chosen.routing, &host)
-            try beginQuota(renewed, new)
-            renewed.leave(edges: session.edgesToLeave)
-            return renewed
-        } catch {
-            log.error("the new settings cannot be met here, the old ones are taken again: \(error)")
-            current.withLock { $0 = old }
-            journal.follow(old)
-            let (edges, routing) = try choose(old, host)
-            let session = try Session(old, edges, routing, &host)
-            try beginQuota(session, old)
-            return session
-        }
-    }
-
-    private func finish(_ session: Session) throws(Refusal) {
+    func finish(_ session: Session) throws(Refusal) {
         state.withLock { $0 = .stopping }
         do throws(KernelError) {
             try session.end()
@@ -346,7 +266,7 @@ package final class RunningNode: Sendable {
     // MARK: The cap
 
     /// - Parameter uncappedSince: since when the session has counted without one.
-    private func beginQuota(
+    func beginQuota(
         _ session: Session, _ settings: NodeSettings, uncappedSince: Int64? = nil
     ) throws(Refusal) {
         guard settings.cap.limit != nil else { return }
@@ -359,7 +279,7 @@ package final class RunningNode: Sendable {
     ///
     /// - Returns: whether all before it is.
     @discardableResult
-    private func endQuota() -> Bool {
+    func endQuota() -> Bool {
         let watch = quota.withLock { $0.take() }
         return watch?.end() ?? true
     }
@@ -396,12 +316,5 @@ package final class RunningNode: Sendable {
         var report = try StatusReport(self, state)
         report.events = journal.events.map(StatusReport.Event.init)
         return report
-    }
-}
-
-extension NodeSettings {
-    /// Whether the loop is made of what is other in these.
-    fileprivate func needsNewLoop(after old: NodeSettings) -> Bool {
-        (io, flows, bindingPorts) != (old.io, old.flows, old.bindingPorts)
     }
 }

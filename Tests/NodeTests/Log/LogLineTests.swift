@@ -6,13 +6,13 @@ import Testing
 
 @Suite("A line of the log")
 struct LogLineTests {
-    @Test("It begins with when, how grave and what, and ends with key=value, sorted")
+    @Test("It is key=value throughout: when, how grave, what, then what belongs to it, sorted")
     func order() {
         #expect(
             line("forwarding", ["vpn": "tun0", "tailnet": "tailscale0", "io_reason": "the kernel grants it"])
-                == #"2026-11-21T02:37:01Z info forwarding io_reason="the kernel grants it" tailnet=tailscale0 vpn=tun0"#
+                == #"time=2026-11-21T02:37:01Z level=info msg=forwarding io_reason="the kernel grants it" tailnet=tailscale0 vpn=tun0"#
         )
-        #expect(line("waiting for tun0") == "2026-11-21T02:37:01Z info waiting for tun0")
+        #expect(line("waiting for tun0") == #"time=2026-11-21T02:37:01Z level=info msg="waiting for tun0""#)
     }
 
     @Test(
@@ -22,14 +22,14 @@ struct LogLineTests {
             ("two\nlines", #""two\nlines""#), ("eth0.7@eth0", "eth0.7@eth0"), ("\u{1B}[2J", "?[2J"),
         ])
     func values(text: String, word: String) {
-        #expect(line("it", ["key": text]) == "2026-11-21T02:37:01Z info it key=\(word)")
+        #expect(line("it", ["key": text]) == "time=2026-11-21T02:37:01Z level=info msg=it key=\(word)")
     }
 
-    @Test("What is told in several sentences keeps its lines, and is one in memory; no terminal obeys it")
+    @Test("What is told in several sentences is one line; no terminal obeys it")
     func lines() {
         let told = LogLine(
             at: Date(timeIntervalSince1970: 1_795_228_621), .info, "could not\nbecause \u{1B}[2J\u{7}", ["key": "it"])
-        #expect(told.text(.logfmt) == "2026-11-21T02:37:01Z info could not\nbecause ?[2J? key=it")
+        #expect(told.text(.logfmt) == #"time=2026-11-21T02:37:01Z level=info msg="could not; because ?[2J?" key=it"#)
         #expect(told.sentence == "could not; because ?[2J? key=it")
         #expect(!told.text(.json).contains("\n"))
     }
