@@ -93,6 +93,8 @@ package final class AdminServer: Sendable {
         try ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.backlog, value: 64)
+            // Who has asked may say that he asks no more, and is answered.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             // No client makes us read ahead of what it is answered.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2_048))

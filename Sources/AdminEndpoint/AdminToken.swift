@@ -5,6 +5,8 @@ package struct AdminToken: Sendable {
     package enum Unfit: Error {
         case unreadable(KernelError)
         case missing
+        /// A device or a pipe, for example.
+        case notPlain
         /// Its mode lets others read it, or write it.
         case open
         /// Shorter than anybody should trust, or longer than a header takes.
@@ -19,9 +21,10 @@ package struct AdminToken: Sendable {
 
     /// Reads the first line of a file; blanks around it are not part of it.
     package init(file path: String) throws(Unfit) {
-        let file: (octets: [UInt8], isOpenToOthers: Bool)?
-        do throws(KernelError) { file = try TextFile(path).readWithMode() } catch { throw .unreadable(error) }
+        let file: TextFile.Contents?
+        do throws(KernelError) { file = try TextFile(path).contents() } catch { throw .unreadable(error) }
         guard let file else { throw .missing }
+        guard file.isPlain else { throw .notPlain }
         guard !file.isOpenToOthers else { throw .open }
         try self.init(file.octets)
     }

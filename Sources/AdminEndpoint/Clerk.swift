@@ -9,6 +9,8 @@ final class Clerk: ChannelInboundHandler {
     private let desk: Desk
     private var head: HTTPRequestHead?
     private var isAnswering = false
+    /// Whether no more will be asked.
+    private var isLast = false
 
     init(_ desk: Desk) { self.desk = desk }
 
@@ -46,7 +48,7 @@ final class Clerk: ChannelInboundHandler {
     private func write(_ response: AdminServer.Response, to request: HTTPRequestHead, _ context: ChannelHandlerContext)
     {
         // Who is refused may come again, by another connection.
-        let stays = request.isKeepAlive && response.status < 400
+        let stays = request.isKeepAlive && response.status < 400 && !isLast
         var headers: HTTPHeaders = [
             "Content-Type": response.contentType, "Content-Length": "\(response.body.count)",
             "Cache-Control": "no-store",
@@ -66,10 +68,18 @@ final class Clerk: ChannelInboundHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
             let (clerk, context) = bound.value
-            guard stays else { return context.close(promise: nil) }
+            guard stays, !clerk.isLast else { return context.close(promise: nil) }
             clerk.isAnswering = false
             context.triggerUserOutboundEvent(Patience.Answered(), promise: nil)
         }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case ChannelEvent.inputClosed? = event as? ChannelEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        isLast = true
+        if !isAnswering { context.close(promise: nil) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -114,8 +114,16 @@ final class Desk: Sendable {
             countRejected()
             return loop.makeSucceededFuture(.plain(405, "only GET and HEAD are answered\n"))
         }
-        let request = AdminServer.Request(
-            path: String(head.uri.prefix { $0 != "?" }), accept: head.headers["Accept"])
+        guard let target = Target(head) else {
+            countRejected()
+            return loop.makeSucceededFuture(.plain(400, "a request has one Host field\n"))
+        }
+        // Who brings the token is nobody's page.
+        guard token != nil || target.isOurs else {
+            countRejected()
+            return loop.makeSucceededFuture(.plain(421, "without a token, ask by address or as localhost\n"))
+        }
+        let request = AdminServer.Request(path: target.path, accept: head.headers["Accept"])
         return thinking.runIfActive(eventLoop: loop) { [answer] in answer(request) }.map { [self] response in
             state.withLock { $0.counts.answered += 1 }
             return response

@@ -10,10 +10,19 @@ package struct TextFile: Sendable {
     package init(_ path: String) { self.path = path }
 
     /// Nil where there is none.
-    package func read() throws(KernelError) -> [UInt8]? { try readWithMode()?.octets }
+    package func read() throws(KernelError) -> [UInt8]? { try contents()?.octets }
 
-    /// Of one and the same file, whatever is put into its place meanwhile. Nil where there is none.
-    package func readWithMode() throws(KernelError) -> (octets: [UInt8], isOpenToOthers: Bool)? {
+    /// What it holds, and what its mode says (inode(7)); of one and the same file, whatever is put into its place meanwhile.
+    package struct Contents {
+        package let octets: [UInt8]
+        /// Whether anybody but its owner may read or write it.
+        package let isOpenToOthers: Bool
+        /// Neither a device nor a pipe, for example.
+        package let isPlain: Bool
+    }
+
+    /// Nil where there is none.
+    package func contents() throws(KernelError) -> Contents? {
         let number = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard number >= 0 else {
             if errno == ENOENT { return nil }
@@ -30,7 +39,10 @@ package struct TextFile: Sendable {
                 filled = max(count, 0)
             }
             guard count >= 0 else { throw KernelError("read", Errno(rawValue: errno), path) }
-            if count == 0 { return (octets, isOpenToOthers: status.st_mode & 0o077 != 0) }
+            guard count == 0 else { continue }
+            return Contents(
+                octets: octets, isOpenToOthers: status.st_mode & 0o077 != 0, isPlain: status.st_mode & S_IFMT == S_IFREG
+            )
         }
         throw KernelError("read", .fileTooLarge, path)
     }

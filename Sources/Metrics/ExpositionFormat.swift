@@ -19,7 +19,7 @@ package enum ExpositionFormat: Sendable {
     package init(accept: [String]) {
         var best = (format: Self.text, quality: 0.0)
         for range in accept.joined(separator: ",").split(separator: ",") {
-            let parts = range.split(separator: ";").map { $0.lowercased().filter { !$0.isWhitespace } }
+            let parts = range.split(separator: ";").map { $0.lowercased().filter { !$0.isWhitespace && $0 != "\"" } }
             guard let type = parts.first, let format = Self(type, parts.dropFirst()) else { continue }
             let quality = parts.lazy.filter { $0.hasPrefix("q=") }.compactMap { Double($0.dropFirst(2)) }.first ?? 1
             if quality > best.quality { best = (format, quality) }

@@ -41,7 +41,7 @@ import Testing
         let server = try server()
         defer { server.end() }
         let caller = try Caller(port: server.port)
-        caller.send("HEAD /here HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        caller.send("HEAD /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         let answer = caller.rest()
         #expect(answer.contains("Content-Length: 6") && answer.hasSuffix("\r\n\r\n"), "\(answer)")
     }
@@ -50,7 +50,7 @@ import Testing
         let server = try server()
         defer { server.end() }
         let caller = try Caller(port: server.port)
-        caller.send(String(repeating: "GET /here HTTP/1.1\r\nHost: x\r\n\r\n", count: 50))
+        caller.send(String(repeating: "GET /here HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 50))
         let answer = caller.rest()
         #expect(answer.matches(of: /200 OK/).count <= 1, "\(answer)")
         #expect(server.counts.rejected >= 1 && server.counts.answered <= 1)
@@ -61,9 +61,64 @@ import Testing
         let server = try server()
         defer { server.end() }
         let caller = try Caller(port: server.port)
-        caller.send("\(method) /here HTTP/1.1\r\nHost: x\r\n\r\n")
+        caller.send("\(method) /here HTTP/1.1\r\nHost: localhost\r\n\r\n")
         let answer = caller.rest()
         #expect(answer.hasPrefix("HTTP/1.1 405 ") && answer.contains("Allow: GET, HEAD"), "\(answer)")
+    }
+
+    @Test(arguments: ["", "Connection: close\r\n"])
+    func `who says that he asks no more is answered, and left`(field: String) throws {
+        let server = try server()
+        defer { server.end() }
+        let caller = try Caller(port: server.port)
+        caller.send("GET /here HTTP/1.1\r\nHost: localhost\r\n\(field)\r\n")
+        caller.endSending()
+        let began = ContinuousClock.now
+        #expect(caller.rest().hasPrefix("HTTP/1.1 200 "))
+        #expect(ContinuousClock.now - began < .seconds(4))
+        for beginning in ["", "GET /he"] {
+            let caller = try Caller(port: server.port)
+            caller.send(beginning)
+            caller.endSending()
+            #expect(!caller.rest().contains("200 OK"))
+        }
+        #expect(ContinuousClock.now - began < .seconds(4), "nobody's patience was waited for")
+    }
+
+    @Test(
+        arguments: [
+            ("/here", "127.0.0.1", 200), ("/here", "127.0.0.1:10586", 200), ("/here", "[::1]:10586", 200),
+            ("/here", "localhost:10586", 200), ("/here", "LOCALHOST", 200), ("http://127.0.0.1:9/here?a", "x", 200),
+            ("/here", "rebound.example", 421), ("/here", "localhost.example:10586", 421),
+            ("/here", "127.0.0.1.example", 421), ("/here", "[::1.example]", 421), ("/here", "", 421),
+            ("http://rebound.example/here", "127.0.0.1", 421), ("/here", "localhost\r\nHost: localhost", 400),
+        ])
+    func `who calls the node by a name that is not its own is a page's visitor`(
+        uri: String, host: String, status: Int
+    ) throws {
+        let server = try server()
+        defer { server.end() }
+        let caller = try Caller(port: server.port)
+        caller.send("GET \(uri) HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+        let answer = caller.answer()
+        #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(answer)")
+        #expect(answer.contains("/here") == (status == 200))
+    }
+
+    @Test func `a Host is asked for as its version of HTTP demands, and by who brings the token it may be any`() throws
+    {
+        let open = try server()
+        defer { open.end() }
+        for (version, status) in [("1.0", 200), ("1.1", 400)] {
+            let caller = try Caller(port: open.port)
+            caller.send("GET /here HTTP/\(version)\r\n\r\n")
+            #expect(caller.answer().hasPrefix("HTTP/1.1 \(status) "))
+        }
+        let server = try server(token: Self.secret)
+        defer { server.end() }
+        let caller = try Caller(port: server.port)
+        caller.send("GET /here HTTP/1.1\r\nHost: node.example\r\nAuthorization: Bearer \(Self.secret)\r\n\r\n")
+        #expect(caller.answer().hasPrefix("HTTP/1.1 200 "))
     }
 
     // MARK: The token

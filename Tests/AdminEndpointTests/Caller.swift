@@ -29,8 +29,11 @@ final class Caller {
     }
 
     func get(_ path: String, _ fields: String...) {
-        send("GET \(path) HTTP/1.1\r\nHost: x\r\n\(fields.map { $0 + "\r\n" }.joined())\r\n")
+        send("GET \(path) HTTP/1.1\r\nHost: localhost:1\r\n\(fields.map { $0 + "\r\n" }.joined())\r\n")
     }
+
+    /// Says that no more will be sent.
+    func endSending() { _ = shutdown(socket, CInt(SHUT_WR)) }
 
     /// All until the other side closes, or nothing comes for ten seconds.
     func rest() -> String {

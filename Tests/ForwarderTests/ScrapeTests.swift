@@ -172,7 +172,7 @@ import Testing
         import collections, random, socket
         random.seed(1)
         kinds = [
-            b"", b"GET /met", b"GET /metrics HTTP/1.1\\r\\nHost: x\\r\\n", b"GET /metrics HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n",
+            b"", b"GET /met", b"GET /metrics HTTP/1.1\\r\\nHost: localhost\\r\\n", b"GET /metrics HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n",
             b"GET /metrics HTTP/1.1\\r\\nAuthorization: Bearer 0123456789abcdef0123456789abcde\\r\\n\\r\\n",
             b"GET /" + b"x" * 20000, b"GET / HTTP/1.1\\r\\n" + b"X: y\\r\\n" * 5000, b"\\x16\\x03\\x01" * 100,
             b"POST /metrics HTTP/1.1\\r\\nContent-Length: 99999999\\r\\n\\r\\n" + b"z" * 30000,

@@ -73,6 +73,7 @@ import Testing
             ([], .text), (["*/*"], .text), (["text/plain"], .text), (["text/plain; version=0.0.4"], .text),
             (["application/openmetrics-text"], .openMetrics),
             (["application/openmetrics-text; version=1.0.0"], .openMetrics),
+            (["application/openmetrics-text; version=\"1.0.0\""], .openMetrics),
             (["Application/OpenMetrics-Text;Version=1.0.0"], .openMetrics),
             (["application/openmetrics-text;version=0.0.1"], .text),
             (["application/openmetrics-text;version=2.0.0"], .text),

@@ -167,19 +167,23 @@ extension Refusal {
     }
 
     fileprivate init(adminToken path: String, _ unfit: AdminToken.Unfit) {
+        let another = "name a file that holds a token: --admin-token-file"
+        let anew = "(umask 077; openssl rand -hex 32 > \(path))"
         let (because, remedy) =
             switch unfit {
-            case .missing: ("\(path) is not there", "make it: (umask 077; openssl rand -hex 32 > \(path))")
-            case .unreadable(let error): ("\(error)", "let forwarder's user read it: chown root \(path)")
+            case .missing: ("\(path) is not there", "make it: \(anew)")
+            case .unreadable(let error) where [.permissionDenied, .notPermitted].contains(error.errno):
+                ("\(error)", "let forwarder's user read it: chown root \(path)")
+            case .unreadable(let error): ("\(error)", another)
+            case .notPlain: ("\(path) is no plain file", another)
             case .open: ("\(path) may be read or written by others than its owner", "chmod 600 \(path)")
             case .length(let count):
                 (
                     "the first line of \(path) has \(count) characters where a token has "
                         + "\(AdminToken.lengths.lowerBound) to \(AdminToken.lengths.upperBound)",
-                    "write a better one: openssl rand -hex 32 > \(path)"
+                    "write a better one: \(anew)"
                 )
-            case .unprintable:
-                ("\(path) holds what no HTTP field can carry", "write a better one: openssl rand -hex 32 > \(path)")
+            case .unprintable: ("\(path) holds what no HTTP field can carry", "write a better one: \(anew)")
             }
         self.init(couldNot: "tell metrics and health", because: because, remedy: remedy, exitCode: .unavailable)
     }
