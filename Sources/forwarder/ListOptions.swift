@@ -42,7 +42,7 @@ struct ListOptions: ParsableArguments {
             let list: List = try ControlClient.ask(request, at: path)
             guard let watch else { return try Output.answer(list, in: answer.form) }
             let now = ContinuousClock.now
-            let text = list.text(since: earlier.map { ($0.list, $0.at.duration(to: now)) })
+            let text = list.text(since: earlier.map { ($0.list, $0.at.duration(to: now) / .seconds(1)) })
             guard try Output.look(list, text, in: answer.form) else { return }
             earlier = (list, now)
             sleep(UInt32(watch))
@@ -52,7 +52,8 @@ struct ListOptions: ParsableArguments {
 
 /// An answer that tells more when there was one before it.
 protocol Listing: Answer {
-    typealias Earlier = (list: Self, ago: Duration)
+    /// An answer, and how many seconds ago it was given.
+    typealias Earlier = (list: Self, seconds: Double)
 
     /// - Parameter earlier: the answer before; by it rates are told.
     func text(since earlier: Earlier?) -> String
@@ -62,10 +63,9 @@ extension Listing {
     var text: String { text(since: nil) }
 }
 
-/// What a count has grown by each second; nothing where the earlier count is not known. A node that has started again counts
-/// from the beginning.
-func rateText(_ bytes: UInt64, since earlier: UInt64?, ago: Duration) -> String {
-    guard let earlier, ago > .zero else { return "" }
-    let grown = Double(bytes >= earlier ? bytes - earlier : bytes)
-    return bytesText(UInt64(min(grown / (ago / .seconds(1)), 1e18))) + "/s"
+extension Rated {
+    /// Bytes a second, each way; empty where it was not seen before.
+    var columns: [String] {
+        [egress, ingress].map { $0.map { bytesText(UInt64(min($0 / 8, 1e18))) + "/s" } ?? "" }
+    }
 }

@@ -15,12 +15,9 @@ struct Clients: ParsableCommand {
 
 extension ClientsReport: Listing {
     func text(since earlier: Earlier?) -> String {
-        // Two masked clients cannot be told apart.
-        let isRated = !masked && earlier?.list.masked == false
-        let known =
-            isRated ? Dictionary(earlier?.list.clients.map { ($0.client, $0) } ?? []) { first, _ in first } : [:]
+        let isRated = earlier != nil
         let isNamed = clients.contains { $0.name != nil }
-        let (now, ago) = (Date.now, earlier?.ago ?? .zero)
+        let now = Date.now
         func row(
             _ client: String, _ name: String, _ rest: [String], _ egress: UInt64, _ ingress: UInt64, _ rates: [String],
             _ times: [String]
@@ -28,15 +25,11 @@ extension ClientsReport: Listing {
             [client] + (isNamed ? [name] : []) + rest + [bytesText(egress), bytesText(ingress)]
                 + (isRated ? rates : []) + times
         }
-        var rows = clients.map { client in
-            let before = known[client.client]
+        var rows = rated(clients, since: earlier?.list.clients, seconds: earlier?.seconds ?? 0).map { rated in
+            let client = rated.subject
             return row(
                 client.client, client.name ?? "", ["\(client.flows)", "\(client.flowsLive)"], client.egressBytes,
-                client.ingressBytes,
-                [
-                    rateText(client.egressBytes, since: before?.egressBytes, ago: ago),
-                    rateText(client.ingressBytes, since: before?.ingressBytes, ago: ago),
-                ],
+                client.ingressBytes, rated.columns,
                 [client.firstSeen, client.lastSeen].map { durationText(seconds: Int(now.timeIntervalSince($0))) })
         }
         if let others {

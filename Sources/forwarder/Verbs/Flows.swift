@@ -15,25 +15,18 @@ struct Flows: ParsableCommand {
 
 extension FlowsReport: Listing {
     func text(since earlier: Earlier?) -> String {
-        // Two masked flows cannot be told apart.
-        let isRated = !masked && earlier?.list.masked == false
-        let known =
-            isRated ? Dictionary(earlier?.list.flows.map { ($0.conversation, $0) } ?? []) { first, _ in first } : [:]
+        let isRated = earlier != nil
         let heading =
             ["flow", "client", "remote", "port", "state", "egress", "ingress"]
             + (isRated ? ["egress/s", "ingress/s"] : []) + ["age", "idle"]
-        let (now, ago) = (Date.now, earlier?.ago ?? .zero)
-        let rows = flows.map { flow in
-            let before = known[flow.conversation]
-            let rates = [
-                rateText(flow.egressBytes, since: before?.egressBytes, ago: ago),
-                rateText(flow.ingressBytes, since: before?.ingressBytes, ago: ago),
-            ]
+        let now = Date.now
+        let rows = rated(flows, since: earlier?.list.flows, seconds: earlier?.seconds ?? 0).map { rated in
+            let flow = rated.subject
             return [
                 flow.transport, Self.endpoint(flow.client, flow.clientPort),
                 Self.endpoint(flow.remote, flow.remotePort), flow.outsidePort.map(String.init) ?? "*", flow.state,
                 bytesText(flow.egressBytes), bytesText(flow.ingressBytes),
-            ] + (isRated ? rates : [])
+            ] + (isRated ? rated.columns : [])
                 + [flow.firstSeen, flow.lastSeen].map { durationText(seconds: Int(now.timeIntervalSince($0))) }
         }
         let summary = "\(shown) of \(total) flows" + (masked ? ", addresses masked (--reveal shows them)" : "")
@@ -43,12 +36,5 @@ extension FlowsReport: Listing {
     static func endpoint(_ address: String, _ port: UInt16?) -> String {
         let port = port.map(String.init) ?? "*"
         return address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
-    }
-}
-
-extension FlowsReport.Flow {
-    /// The same in two looks, where nothing is masked.
-    fileprivate var conversation: [String] {
-        [transport, FlowsReport.endpoint(client, clientPort), FlowsReport.endpoint(remote, remotePort)]
     }
 }
