@@ -38,13 +38,16 @@ package struct AdminToken: Sendable {
         guard octets.allSatisfy({ (33...126).contains($0) }) else { throw .unprintable }
     }
 
-    /// Whether a request brings it. Takes as long for any answer of one length: who guesses octet by octet learns nothing.
+    /// Whether a request brings it (RFC 6750; the scheme's letters may be of either case). Takes as long for any answer of one
+    /// length: who guesses octet by octet learns nothing.
     func admits(authorization: String?) -> Bool {
+        let scheme = "bearer "
         let given = Array((authorization ?? "").utf8)
-        let expected = Array("Bearer ".utf8) + octets
+        let expected = Array(scheme.utf8) + octets
         var difference = UInt64(given.count ^ expected.count)
         for index in expected.indices {
-            difference |= UInt64(expected[index] ^ (index < given.count ? given[index] : 0))
+            let octet = index < given.count ? given[index] : 0
+            difference |= UInt64(expected[index] ^ (index < scheme.utf8.count ? octet | 0x20 : octet))
         }
         return difference == 0
     }

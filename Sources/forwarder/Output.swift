@@ -75,43 +75,46 @@ enum Output {
 
     /// One line, or a few, of conversation.
     static func say(_ text: String) {
-        _ = send(Array("forwarder: \(text)\n".utf8), to: STDERR_FILENO)
+        _ = send(Array("forwarder: \(text)\n".utf8), to: STDERR_FILENO, within: patience)
     }
+
+    /// Milliseconds that a reader of stderr is waited for: who ends does not wait for ever to say why.
+    private static let patience: CInt = 1_000
 
     /// One event of a node that runs. Where nobody takes what stderr says, lines are lost and counted: a node does not wait
     /// for its reader.
     static func log(_ line: LogLine, as format: LogFormat) {
-        linesLost.withLock { lost in
-            guard isTaken(STDERR_FILENO) else {
-                lost += 1
-                return
-            }
-            if lost > 0 {
-                let notice = LogLine(at: line.at, .warning, "\(lost) lines before this one were lost")
-                send(line: notice.text(format))
-            }
-            lost = 0
-            send(line: line.text(format))
+        lost.withLock { lost in
+            let notice = LogLine(at: line.at, .warning, "\(lost.lines) lines before this one were lost")
+            let isWritten = (lost.lines == 0 || lost.send(notice.text(format))) && lost.send(line.text(format))
+            lost.lines = isWritten ? 0 : lost.lines + 1
+        }
+    }
+
+    /// What nobody took, or no disk had room for.
+    private struct Lost {
+        var lines = 0
+        /// Whether the last line has no end.
+        private var isTorn = false
+
+        init() {}
+
+        /// - Returns: whether all of it is written.
+        mutating func send(_ line: String) -> Bool {
+            let end = [UInt8(ascii: "\n")]
+            let octets = (isTorn ? end : []) + Array(line.utf8.prefix(Output.page - 2)) + end
+            isTorn = Output.send(octets, to: STDERR_FILENO, within: 0) != 0
+            return !isTorn
         }
     }
 
     /// Ends the process at once, whatever else goes on in it, for what nothing can be put right from here.
     static func abandon(_ refusal: Refusal) -> Never {
-        if isTaken(STDERR_FILENO) { say("\(refusal)") }
+        say("\(refusal)")
         _exit(refusal.exitCode.rawValue)
     }
 
-    private static func isTaken(_ descriptor: CInt) -> Bool {
-        var ready = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)
-        return unsafe poll(&ready, 1, 0) > 0
-    }
-
-    /// A pipe that is ready takes a page.
-    private static func send(line: String) {
-        _ = send(Array(line.utf8.prefix(4_000)) + [UInt8(ascii: "\n")], to: STDERR_FILENO)
-    }
-
-    private static let linesLost = Mutex(0)
+    private static let lost = Mutex(Lost())
 
     /// - Returns: whether anybody reads: one that went away has had enough.
     @discardableResult
@@ -126,11 +129,21 @@ enum Output {
         }
     }
 
-    /// Zero, or the errno that stopped it.
-    private static func send(_ octets: [UInt8], to descriptor: CInt) -> CInt {
+    /// What a pipe takes at once when it says that it takes anything (pipe(7), PIPE_BUF).
+    private static let page = 4_096
+
+    /// - Parameter patience: milliseconds that a reader is waited for, time and again; for ever where nothing is said.
+    /// - Returns: zero, or the errno that stopped it.
+    private static func send(_ octets: [UInt8], to descriptor: CInt, within patience: CInt? = nil) -> CInt {
         var rest = octets[...]
         while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            var next = rest
+            if let patience {
+                var ready = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)
+                guard unsafe poll(&ready, 1, patience) > 0 else { return EAGAIN }
+                next = rest.prefix(page)
+            }
+            let count = unsafe next.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else if errno != EINTR {

@@ -129,7 +129,7 @@ import Testing
         defer { server.end() }
         for field in [
             "X: y", "Authorization: Bearer", "Authorization: Bearer \(Self.secret)x",
-            "Authorization: Bearer \(Self.secret.dropLast())", "Authorization: bearer \(Self.secret)",
+            "Authorization: Bearer \(Self.secret.dropLast())", "Authorization: Bearer \(Self.secret.uppercased())",
             "Authorization: Basic \(Self.secret)", "Authorization: \(Self.secret)",
         ] {
             for path in ["/here", "/there"] {
@@ -141,9 +141,11 @@ import Testing
         }
         #expect(tried.withLock { $0 } == Array(repeating: "127.0.0.1", count: 14))
         #expect(server.counts.unauthorized == 14 && server.counts.answered == 0)
-        let caller = try Caller(port: server.port)
-        caller.get("/here", "Authorization: Bearer \(Self.secret)")
-        #expect(caller.answer().hasPrefix("HTTP/1.1 200 "), "the control")
+        for scheme in ["Bearer", "bearer"] {
+            let caller = try Caller(port: server.port)
+            caller.get("/here", "Authorization: \(scheme) \(Self.secret)")
+            #expect(caller.answer().hasPrefix("HTTP/1.1 200 "), "the control")
+        }
     }
 
     @Test func `a token has a length, and can be sent`() {

@@ -170,13 +170,13 @@ import Testing
     @Test("with few open files the message says how to allow more, and what suffices suffices for answers too")
     func fewOpenFiles() throws {
         let lab = try PlainLab()
-        for limit in [6, 8, 13, 18, 23, 63] {
+        for limit in [6, 8, 13, 18, 23, 95] {
             let (code, message) = try refused(on: lab, before: ["prlimit", "--nofile=\(limit)"])
             #expect(code == .exited(69), "\(limit): \(message)")
             #expect(message.contains("ulimit -n") && message.contains("ulimits: {nofile"), "\(limit): \(message)")
             try expectUntouched(lab, "\(limit) open files")
         }
-        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, behind: ["prlimit", "--nofile=64"])
+        let forwarder = try ForwarderProcess(Binary.path.path, on: lab, behind: ["prlimit", "--nofile=96"])
         #expect(try lab.client.ping(lab.internetAddress.v4) == 3)
         let status = try forwarder.ask(["status", "--json"])
         #expect(status.contains(#""io":"uring""#), "\(status)")

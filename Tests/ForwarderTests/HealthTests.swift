@@ -44,6 +44,46 @@ import Testing
         #expect(after.code == 69 && after.out.isEmpty)
     }
 
+    @Test("a node whose control socket was taken away can be asked again")
+    func controlSocketTaken() throws {
+        let node = try start()
+        try lab.node.run(["rm", "-r", "/run/forwarder"])
+        #expect(try health("--alive").code == 69, "the control")
+        node.child.signal(SIGHUP)
+        try eventually { try health("-q").code == 0 }
+        #expect(node.child.standardError.contains("the control socket had been taken away, and is made anew"))
+        node.stop()
+        #expect(try health("--alive").code == 69)
+    }
+
+    @Test("where few files may be open, who asks and says nothing keeps the node from nothing")
+    func silentCrowd() throws {
+        let node = try start(behind: ["prlimit", "--nofile=96"])
+        let crowd = try lab.node.start([
+            "python3", "-c",
+            """
+            import socket, time
+            kept = []
+            for _ in range(80):
+                kept += [socket.create_connection(("127.0.0.1", 10586)), socket.socket(socket.AF_UNIX)]
+                kept[-1].connect("/run/forwarder/control.sock")
+            print("there", flush=True)
+            time.sleep(20)
+            """,
+        ])
+        try eventually { crowd.standardOutput.contains("there") }
+        let before = try node.processorSeconds()
+        let begin = ContinuousClock.now
+        for _ in 0..<5 {
+            let (code, _, err) = try health("-q")
+            #expect(code == 0, "\(err)")
+        }
+        let took = begin.duration(to: .now) / .seconds(1)
+        #expect(try node.processorSeconds() - before < took / 4 + 0.2)
+        #expect(!node.child.standardError.contains("Too many open files"), "\(node.child.standardError)")
+        crowd.terminate()
+    }
+
     @Test("a node that waits for an edge is alive and not ready, tells why, and is ready when that is back")
     func waiting() throws {
         let node = try start()

@@ -41,6 +41,57 @@ import Testing
         #expect(last.message == "settings read again" && abs(last.at.timeIntervalSinceNow) < 60)
     }
 
+    @Test("a disk that is full loses lines, which are counted, and glues none to another")
+    func fullDisk() throws {
+        let disk =
+            "mkdir /run/log && mount -t tmpfs -o size=4k small /run/log && yes '{}' | head -c 3900 > /run/log/log"
+        try lab.node.run(["sh", "-c", disk])
+        let node = try ForwarderProcess(
+            starting: Binary.path.path, on: lab, ["--dns", "off", "--log-format", "json"],
+            behind: ["sh", "-c", "exec \"$@\" 2>>/run/log/log", "sh"])
+        try eventually { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1 }
+        func again() throws {
+            let before = try events(node).count { $0.message == "settings read again" }
+            node.child.signal(SIGHUP)
+            try eventually { try events(node).count { $0.message == "settings read again" } > before }
+        }
+        func text() throws -> String { try lab.node.run(["cat", "/run/log/log"]) }
+        for _ in 0..<4 { try again() }
+        #expect(try text().utf8.count == 4_096, "the control")
+        try lab.node.run(["mount", "-o", "remount,size=64k", "/run/log"])
+        try again()
+        let lines = try text().split(separator: "\n")
+        let whole = lines.filter { (try? JSONSerialization.jsonObject(with: Data($0.utf8))) != nil }
+        #expect(lines.count - whole.count <= 1, "one is torn where the disk ended: \(lines)")
+        #expect(whole.suffix(2).first?.contains("lines before this one were lost") == true, "\(lines.suffix(3))")
+        #expect(whole.last?.contains("settings read again") == true)
+    }
+
+    @Test("a pipe that nobody reads holds up neither packets, nor the end, nor a start that is refused")
+    func deafReader() throws {
+        // It holds what fits, then waits for more than that.
+        let deaf = [
+            "python3", "-c",
+            """
+            import fcntl, os, subprocess, sys
+            reader, writer = os.pipe()
+            fcntl.fcntl(writer, 1031, 4096)
+            os.write(writer, b"x" * 4096)
+            sys.exit(subprocess.run(sys.argv[1:], stderr=writer).returncode)
+            """,
+        ]
+        let refused = try lab.node.start(
+            deaf + ForwarderProcess.command(Binary.path.path)
+                + ["run", "--dns", "off", "--vpn", "nosuch0", "--wait", "1"])
+        #expect(refused.wait(upTo: .seconds(8)) == .exited(69))
+
+        let node = try ForwarderProcess(starting: Binary.path.path, on: lab, ["--dns", "off"], behind: deaf)
+        try eventually { try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 1 }
+        let child = try StatusReport(json: Data(node.ask(["status", "--json"]).utf8)).pid
+        kill(CInt(child), SIGTERM)
+        #expect(node.child.wait(upTo: .seconds(5)) == .exited(0))
+    }
+
     @Test("an edge that comes and goes all the time floods no log, and the last line says how it stands")
     func flood() throws {
         let node = try ForwarderProcess(Binary.path.path, on: lab, ["--dns", "off"])

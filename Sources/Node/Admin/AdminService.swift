@@ -12,6 +12,8 @@ final class AdminService: Sendable {
     typealias Instant = ContinuousClock.Instant
 
     private static let interval = Duration.seconds(5)
+    /// Among the descriptors that a node needs.
+    private static let ownConnections = 16
     /// What was read of the node is told for so long: many who ask cost no more than one.
     private static let freshness = Duration.milliseconds(250)
     /// Of health as a metric: it takes a look at the host's rules and routes.
@@ -89,9 +91,12 @@ final class AdminService: Sendable {
     private func open(_ settings: AdminSettings) throws(Refusal) -> AdminServer? {
         guard let listen = settings.listen else { return nil }
         let token = try settings.tokenFile.map { path throws(Refusal) in try Self.token(path) }
+        var limits = AdminServer.Limits()
+        // As many as may be open beside what the node needs itself.
+        limits.connections = min(limits.connections, Self.ownConnections + spareDescriptors)
         do throws(AdminServer.Unbindable) {
             return try AdminServer(
-                at: listen.address, port: Int(listen.port), token: token,
+                at: listen.address, port: Int(listen.port), token: token, limits: limits,
                 refused: { [log] who in
                     log.warning("a login to the admin endpoint was refused", metadata: [Journal.refusedPeer: "\(who)"])
                 },
@@ -100,6 +105,8 @@ final class AdminService: Sendable {
             throw Refusal(adminListen: listen, errno: Errno(rawValue: error.errno))
         }
     }
+
+    private var spareDescriptors: Int { Int(clamping: OwnedDescriptor.limit) - Int(RunningNode.descriptors) }
 
     private static func token(_ path: String) throws(Refusal) -> AdminToken {
         do throws(AdminToken.Unfit) {

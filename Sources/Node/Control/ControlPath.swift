@@ -4,6 +4,18 @@ import SystemPackage
 
 /// The place of the control socket in the file system: who may take it, and how it is given back.
 enum ControlPath {
+    /// What bears a name.
+    struct File: Equatable {
+        private let device, inode: UInt64
+
+        /// Nil where nothing does.
+        init?(_ path: String) {
+            var entry = stat()
+            guard unsafe lstat(path, &entry) == 0 else { return nil }
+            (device, inode) = (UInt64(entry.st_dev), UInt64(entry.st_ino))
+        }
+    }
+
     /// A listening socket at `path`, for its owner alone.
     ///
     /// The directory is locked meanwhile, so that of two nodes that start at once only one can find a dead
@@ -24,7 +36,7 @@ enum ControlPath {
         } catch let refusal as Refusal {
             throw refusal
         } catch let error as KernelError {
-            throw refused(error)
+            throw refused(path, error)
         } catch {
             throw Refusal(couldNot: "open the control socket", because: "\(error)", exitCode: .bug)
         }
@@ -83,21 +95,26 @@ enum ControlPath {
         }
         let name = directory.string
         guard unsafe stat(name, &entry) == 0, entry.st_mode & S_IFMT == S_IFDIR else {
-            return refused(KernelError("mkdir", .notDirectory, name))
+            return refused(path, KernelError("mkdir", .notDirectory, name))
         }
-        return unsafe access(name, W_OK | X_OK) == 0 ? nil : refused(UnixSocket.failure("access", name))
+        return unsafe access(name, W_OK | X_OK) == 0 ? nil : refused(path, UnixSocket.failure("access", name))
     }
 
-    private static func refused(_ error: KernelError) -> Refusal {
+    private static func refused(_ path: String, _ error: KernelError) -> Refusal {
         Refusal(
             couldNot: "open the control socket", error,
-            remedy: "name a place that can be written: --control-socket /run/forwarder/control.sock")
+            remedy: "name a place that can be written: \(another(than: path))")
+    }
+
+    private static func another(than path: String) -> String {
+        let common = NodeSettings().controlSocket
+        return "--control-socket \(path == common ? "/run/forwarder.sock" : common)"
     }
 
     private static func noSocket(_ path: String) -> Refusal {
         Refusal(
             couldNot: "open the control socket", because: "\(path) is there and is no socket",
-            remedy: "move it away, or name another place: --control-socket /run/forwarder/control.sock",
+            remedy: "move it away, or name another place: \(another(than: path))",
             exitCode: .unavailable)
     }
 

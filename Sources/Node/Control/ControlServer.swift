@@ -7,36 +7,64 @@ import SystemPackage
 /// Answers on the control socket: one line of JSON in, one JSON object out, close.
 ///
 /// One thread serves all. Nobody can hold it: sockets do not block, a connection has a second to ask and a second to
-/// take its answer, and at most sixteen are open; more wait in the listener's queue.
+/// take its answer, and at most sixteen are open; the oldest gives way to one more.
 package final class ControlServer: Sendable {
     private static let connectionLimit = 16
     private static let patience = Duration.seconds(1)
 
     private let path: String
-    private let listener: OwnedDescriptor
-    private let isBound = Atomic<Bool>(true)
+    private let place: Mutex<Place>
+    private let isStopped = Atomic<Bool>(false)
+
+    /// Where we listen.
+    private struct Place: ~Copyable {
+        var listener: OwnedDescriptor
+        /// What bears the name is ours as long as it is this.
+        var file: ControlPath.File?
+        /// Shut down, and still waited for by the thread that serves.
+        var former: OwnedDescriptor?
+
+        init(_ path: String) throws(Refusal) {
+            listener = try ControlPath.listen(at: path)
+            file = ControlPath.File(path)
+        }
+    }
 
     /// Takes the socket at `path`; who asks from here on is answered as soon as `serve` runs.
     ///
     /// - Throws: a refusal if another node answers there already.
     package init(path: String) throws(Refusal) {
-        listener = try ControlPath.listen(at: path)
+        place = Mutex(try Place(path))
         self.path = path
     }
 
-    deinit { removePath() }
+    deinit { stop() }
 
     /// Ends `serve`, from any thread: a listener that is shut down wakes who polls it, and refuses who connects.
     ///
     /// The path goes first: who finds nobody answering there may take it, and must not lose it to us later.
     package func stop() {
-        removePath()
-        _ = shutdown(listener.raw, CInt(SHUT_RDWR))
+        guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        place.withLock { place in
+            if ControlPath.File(path) == place.file { _ = unsafe unlink(path) }
+            _ = shutdown(place.listener.raw, CInt(SHUT_RDWR))
+        }
     }
 
-    private func removePath() {
-        guard isBound.exchange(false, ordering: .relaxed) else { return }
-        _ = unsafe unlink(path)
+    /// Listens anew where somebody took the socket away, a cleaner of temporary files for example.
+    ///
+    /// - Returns: whether that was needed.
+    /// - Throws: a refusal if the place is another's by now.
+    package func restore() throws(Refusal) -> Bool {
+        try place.withLock { place throws(Refusal) in
+            guard ControlPath.File(path) != place.file, place.former == nil else { return false }
+            var renewed = try Place(path)
+            swap(&place.listener, &renewed.listener)
+            place.file = renewed.file
+            _ = shutdown(renewed.listener.raw, CInt(SHUT_RDWR))
+            place.former = consume renewed.listener
+            return true
+        }
     }
 
     /// Serves until `stop`. `answer` is asked on this thread; while it thinks, nobody else is served.
@@ -48,13 +76,19 @@ package final class ControlServer: Sendable {
         var connections: [Connection] = []
         var hasAnswered = false
         while true {
-            let accepting = connections.count < Self.connectionLimit
-            var waitingFor: [(raw: CInt, events: CInt)] = [(listener.raw, accepting ? POLLIN : 0)]
+            let listener = place.withLock { place in
+                place.former = nil
+                return place.listener.raw
+            }
+            var waitingFor: [(raw: CInt, events: CInt)] = [(listener, POLLIN)]
             waitingFor += connections.map { ($0.socket.raw, $0.isAsking ? POLLIN : POLLOUT) }
 
             let patience = connections.isEmpty && hasAnswered ? 1000 : Self.untilFirstDeadline(of: connections)
             let ready = UnixSocket.wait(waitingFor, milliseconds: patience)
-            guard ready[0] & POLLHUP == 0 else { return }
+            guard ready[0] & POLLHUP == 0 else {
+                if isStopped.load(ordering: .acquiring) { return }
+                continue
+            }
             if connections.isEmpty, hasAnswered, ready[0] == 0 {
                 hasAnswered = false
                 rest()
@@ -65,8 +99,9 @@ package final class ControlServer: Sendable {
             }
             connections.removeAll { $0.isDone || $0.deadline <= now }
             if ready[0] != 0 {
-                if let socket = UnixSocket.accept(listener) {
+                if let socket = place.withLock({ UnixSocket.accept($0.listener) }) {
                     hasAnswered = true
+                    if connections.count == Self.connectionLimit { connections.removeFirst() }
                     connections.append(Connection(socket, deadline: now + Self.patience))
                 } else if Glibc.errno != EAGAIN {
                     // Out of descriptors, perhaps: who waits goes on waiting, and we do not spin.

@@ -36,6 +36,8 @@ extension RunningNode {
             /// How the control plane is known.
             var controlPlane: String?
             var warnings: Set<String> = []
+            /// Why nobody can ask.
+            var unasked: String?
         }
     }
 }

@@ -130,10 +130,13 @@ extension RunningNode {
     private func facts(of session: Session) -> HealthReport.Facts {
         let settings = settings
         var facts = HealthReport.Facts()
-        guard (try? session.ask { _, _ in true }) == true else {
-            facts.isAnswering = false
-            return facts
+        do throws(KernelError) {
+            facts.isAnswering = try session.inquiries.ask { _, _ in true } == true
+        } catch {
+            // The question could not be put: it says nothing of the loop.
+            facts.unreadable = "\(error)"
         }
+        guard facts.isAnswering else { return facts }
         facts.missing = session.missing
         facts.guarding = settings.guarding
         facts.vpn = tunnelReport

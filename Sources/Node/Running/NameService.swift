@@ -212,7 +212,8 @@ extension Refusal {
         switch error.errno {
         case .addressInUse:
             self.init(
-                couldNot: couldNot, because: "\(endpoint) is taken by another DNS server, as by Gluetun's own",
+                couldNot: couldNot,
+                because: "\(endpoint) is taken by another DNS server: Gluetun's own, or another forwarder",
                 remedy:
                     "give the Gluetun container `DNS_SERVER=off`, or end the one that `ss -lnp 'sport = :53'` shows",
                 exitCode: .unavailable)

@@ -35,6 +35,17 @@ extension RunningNode {
         told.warnings = Set(warnings.map(\.evidence))
     }
 
+    /// Sees that the node can be asked, by whoever finds the socket in its place.
+    func restore(_ server: ControlServer, _ told: inout Course.Told) {
+        do throws(Refusal) {
+            if try server.restore() { log.warning("the control socket had been taken away, and is made anew") }
+            told.unasked = nil
+        } catch {
+            if told.unasked != error.because { log.error("\(error)") }
+            told.unasked = error.because
+        }
+    }
+
     func tell(_ answer: SubnetRouteWatch.Answer, _ told: inout Course.Told) {
         defer { told.routes = answer }
         guard told.routes != answer else { return }

@@ -22,9 +22,10 @@ package final class RunningNode: Sendable {
         case stopping
     }
 
-    /// Some twenty-five to forward, the rest to answer. It is asked for at once because not everything that lacks one says
-    /// so: libbpf blames the programs, and the host's own ports would seem to be free.
-    static let descriptors: UInt64 = 64
+    /// Some fifty to forward and to count, sixteen for who asks on the control socket and as many on the admin endpoint, the
+    /// rest to answer them. It is asked for at once because not everything that lacks one says so: libbpf blames the
+    /// programs, and the host's own ports would seem to be free.
+    static let descriptors: UInt64 = 96
 
     private let signals: SignalDescriptor
     private let current: Mutex<NodeSettings>
@@ -126,7 +127,7 @@ package final class RunningNode: Sendable {
                 if isStuck { endStuck() }
             }
         }
-        let outcome = Result { () throws(Refusal) in try forward(patience) }
+        let outcome = Result { () throws(Refusal) in try forward(patience, server) }
         server.stop()
         serving.join()
         watchdog.stop()
@@ -134,7 +135,7 @@ package final class RunningNode: Sendable {
         try outcome.get()
     }
 
-    private func forward(_ patience: Duration?) throws(Refusal) {
+    private func forward(_ patience: Duration?, _ server: ControlServer) throws(Refusal) {
         let watch = try refusing(couldNot: "follow the interfaces") { () throws(KernelError) in try LinkWatch() }
         let tailscaled = try refusing(couldNot: "ask tailscaled") { () throws(KernelError) in
             try SubnetRouteWatch(socket: settings.tailscaledSocket)
@@ -164,6 +165,7 @@ package final class RunningNode: Sendable {
             while true {
                 run(session)
                 try follow(session, &course, tailscaled, names, host)
+                restore(server, &course.told)
                 if !isToldReady { supervisor?.tellReady(Self.statusLine(session.missing)) }
                 isToldReady = true
                 switch wait(for: session, watch, tailscaled, names, until: course.nextLook) {

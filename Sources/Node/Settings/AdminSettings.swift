@@ -32,6 +32,9 @@ func adminEndpoint(_ text: String) throws(Misfit) -> Endpoint? {
     guard let address = IPAddress(host), address.isV4 != isBracketed else {
         throw Misfit(reason: "has no address before its last colon (of IPv6 in brackets)")
     }
+    guard !address.isMulticast, !address.isReserved || address.isUnspecified else {
+        throw Misfit(reason: "has an address that is no host's")
+    }
     do {
         return Endpoint(address, try wholeNumber(String(text[text.index(after: colon)...]), in: 1...65_535))
     } catch {

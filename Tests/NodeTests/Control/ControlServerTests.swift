@@ -166,6 +166,37 @@ struct ControlServerTests {
         #expect(silent.count == 16)
     }
 
+    @Test("However many say nothing, one more is answered at once")
+    func crowd() throws {
+        let server = try RunningServer()
+        let silent = try (0..<60).map { _ in try SilentClient(server.path) }
+        let begin = ContinuousClock.now
+        #expect(try ControlClient.ask(.status, at: server.path) as StatusReport == Examples.status)
+        #expect(ContinuousClock.now - begin < .milliseconds(900), "before the silent ones have had their second")
+        #expect(silent.count == 60)
+    }
+
+    @Test("A socket that was taken away is made anew, where nobody else has taken its place")
+    func restored() throws {
+        let server = try RunningServer()
+        #expect(try server.restore() == false)
+        for _ in 0..<20 {
+            try FileManager.default.removeItem(atPath: (server.path as NSString).deletingLastPathComponent)
+            #expect(refusal { try ControlClient.ask(.status, at: server.path) as StatusReport } != nil, "the control")
+            // What was made anew and taken away before it was met waits for the next time.
+            while try !server.restore() { Thread.sleep(forTimeInterval: 0.001) }
+            #expect(try ControlClient.ask(.status, at: server.path) as StatusReport == Examples.status)
+        }
+        #expect(try server.restore() == false)
+        #expect(unsafe unlink(server.path) == 0)
+        let another = try ControlServer(path: server.path)
+        #expect(refusal { try server.restore() }?.because == "another forwarder answers on \(server.path)")
+        server.stop()
+        #expect(mode(of: server.path) != nil, "another's")
+        another.stop()
+        #expect(mode(of: server.path) == nil)
+    }
+
     @Test("A client that goes away in the middle harms nobody")
     func vanishingClient() throws {
         let server = try RunningServer()

@@ -31,6 +31,8 @@ final class RunningServer {
         ended.signal()
     }
 
+    func restore() throws(Refusal) -> Bool { try server.restore() }
+
     deinit {
         stop()
         try? FileManager.default.removeItem(atPath: directory)

@@ -59,6 +59,9 @@ struct NodeSettingsTests {
             ("vpn_stale", ""), ("vpn_stale", "180"), ("vpn_stale", "s"), ("vpn_stale", "1s"), ("vpn_stale", "0m"),
             ("vpn_stale", "61m"), ("vpn_stale", "3601s"), ("vpn_stale", "1.5m"), ("vpn_stale", "1h"),
             ("vpn_stale", "-3m"), ("vpn_stale", "9223372036854775807m"),
+            ("admin_listen", ""), ("admin_listen", "10586"), ("admin_listen", "127.0.0.1:0"),
+            ("admin_listen", "224.0.0.1:10586"), ("admin_listen", "255.255.255.255:10586"),
+            ("admin_listen", "[ff02::1]:10586"), ("admin_listen", "::1:10586"), ("admin_listen", "localhost:10586"),
             ("log", "loud"), ("log", "critical"), ("log", "Info"),
         ])
     func wrongValues(key: String, text: String) throws {
