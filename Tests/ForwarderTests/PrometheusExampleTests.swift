@@ -8,6 +8,11 @@ import Testing
 /// The Prometheus of `examples/compose.prometheus.yaml`, with the files and the command that stand there, as the image's
 /// user: in the namespace of a node, with Gluetun's rules and Tailscale's around it.
 @Suite(.serialized, .labCanBeBuilt, .prometheusIsThere) struct PrometheusExampleTests {
+    /// Panels of a cap, and of what need not happen.
+    private static let empty: Set = [
+        "Cap used", "Cap projected", "Used of the cap", "Wait behind the cap", "Dropped, by the reason",
+    ]
+
     private let lab: WireGuardLab
     private let neighbour: LabHost
     private let recipe: Compose.Service
@@ -65,6 +70,17 @@ import Testing
         try eventually(within: .seconds(120)) { (try? query(#"up{job="forwarder"}"#))?.contains("=> 1 @") == true }
         try eventually(within: .seconds(60)) { try query("forwarder:flows_used:ratio").contains("=>") }
         #expect(try query(#"forwarder_check{check="separation"}"#).contains("=> 1 @"))
+        // What the dashboard asks for is understood, and told where this node, on which nothing is capped, has it to tell.
+        // A rate takes two scrapes.
+        let panels = try Dashboard.read().panels
+        var empty: [String] = []
+        try? eventually(within: .seconds(90)) {
+            empty = try panels.filter { try $0.targets.allSatisfy { try query($0.meant).isEmpty } }.map(\.title)
+            return Self.empty.isSuperset(of: empty)
+        }
+        #expect(Self.empty.isSuperset(of: empty), "\(empty)")
+        #expect(try query("forwarder_check").split(separator: "\n").count == HealthReport.Check.allCases.count)
+
         #expect(!isReached(from: lab.client, at: lab.nodeAddress.v4))
         #expect(!isReached(from: neighbour, at: "192.168.7.2"))
         let home = lab.homeAddress.v4
@@ -95,5 +111,28 @@ import Testing
         #expect(isReached(from: neighbour, at: "192.168.7.2"))
         #expect(isReached(from: lab.client, at: lab.nodeAddress.v4))
         withExtendedLifetime((told, server)) {}
+    }
+}
+
+/// What the tests read of `contrib/grafana/forwarder.json`.
+private struct Dashboard: Decodable {
+    struct Panel: Decodable {
+        struct Target: Decodable {
+            let expr: String
+
+            /// As Grafana sends it for all nodes.
+            var meant: String {
+                expr.replacing("$instance", with: ".*").replacing("$__rate_interval", with: "1m")
+            }
+        }
+        let title: String
+        let targets: [Target]
+    }
+
+    let panels: [Panel]
+
+    static func read() throws -> Dashboard {
+        let file = Compose.folder.appending(path: "../contrib/grafana/forwarder.json").standardized
+        return try JSONDecoder().decode(Dashboard.self, from: Data(contentsOf: file))
     }
 }
