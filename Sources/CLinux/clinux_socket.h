@@ -81,6 +81,21 @@ static inline int clinux_socket_bind(int type, const char *address, uint16_t por
     return fd;
 }
 
+/*
+ * Takes an address as a server of streams would, and lets go of it without listening: nobody is answered. EADDRINUSE where
+ * somebody listens. As for a server, `::` is every address, IPv4's too.
+ */
+static inline int clinux_socket_try_bind(const char *address, uint16_t port) {
+    struct sockaddr_storage endpoint;
+    socklen_t length = clinux_endpoint_parse(address, port, &endpoint);
+    if (length == 0) return -EINVAL;
+    int fd = socket(endpoint.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0) return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&endpoint, length) < 0) return clinux_socket_close_with(fd, errno);
+    return close(fd);
+}
+
 /* Connected; with SOCK_NONBLOCK in `type` the handshake may still be under way. Streams send small writes at once. */
 static inline int clinux_socket_connect(int type, const char *address, uint16_t port, int milliseconds) {
     struct sockaddr_storage endpoint;

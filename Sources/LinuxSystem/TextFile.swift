@@ -77,6 +77,12 @@ package struct TextFile: Sendable {
         _ = Glibc.close(number)
         return true
     }
+
+    /// The number of the user to whom it belongs; nil where there is none, or none that we are shown.
+    package var owner: UInt32? {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 ? status.st_uid : nil
+    }
 }
 
 /// Readable when a file was written, replaced, or given other rights, by whomever (inotify(7)).

@@ -8,8 +8,7 @@ import Yams
 
 /// What `examples/` says is what the program knows.
 @Suite("The examples") struct ExamplesTests {
-    private let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "examples")
+    private var folder: URL { Compose.folder }
 
     @Test("seccomp.json is what `forwarder print seccomp` prints")
     func profile() throws {
@@ -26,10 +25,7 @@ import Yams
         #expect(gluetun.volumes?.contains("./post-rules.txt:/iptables/post-rules.txt:ro") == true)
     }
 
-    private func compose() throws -> Compose {
-        let text = try String(contentsOf: folder.appending(path: "compose.yaml"), encoding: .utf8)
-        return try YAMLDecoder().decode(Compose.self, from: text)
-    }
+    private func compose() throws -> Compose { try Compose(file: "compose.yaml") }
 
     @Test("compose.yaml joins three services in one namespace, and confines ours as the tests of the sidecar do")
     func confinement() throws {
@@ -64,6 +60,28 @@ import Yams
         #expect(!addresses.isEmpty && !addresses.contains(nil), "\(asked)")
     }
 
+    @Test(
+        "compose.prometheus.yaml adds one guest, who has no capability, no port, and nothing that it may write but its data"
+    )
+    func prometheus() throws {
+        let recipe = try Compose(file: "compose.prometheus.yaml")
+        #expect(Set(recipe.services.keys) == ["prometheus"])
+        let added = try #require(recipe.services["prometheus"])
+        #expect(added.networkMode == "service:gluetun" && added.dependsOn?["gluetun"]?.restart == true)
+        #expect(added.capDrop == ["ALL"] && added.capAdd == nil && added.user == nil && added.readOnly == true)
+        #expect(added.securityOptions == ["no-new-privileges:true"])
+        // A guest has no ports to publish: Compose refuses them beside network_mode.
+        #expect(added.ports == nil && added.command?.contains("--web.listen-address=127.0.0.1:9090") == true)
+        let mounts = (added.volumes ?? []).map { $0.split(separator: ":").map(String.init) }
+        #expect(mounts.filter { $0.last != "ro" } == [["prometheus-data", "/prometheus"]])
+        for mount in mounts where mount[0].hasPrefix(".") {
+            let source = folder.appending(path: mount[0]).standardized.path
+            #expect(FileManager.default.isReadableFile(atPath: source), "\(source)")
+        }
+        let text = try String(contentsOf: folder.appending(path: "compose.prometheus.yaml"), encoding: .utf8)
+        #expect(text.contains("COMPOSE_FILE=compose.yaml:compose.prometheus.yaml"), "as the files are called")
+    }
+
     @Test("systemd takes the unit: what it names is there, and systemd knows every key")
     func unit() throws {
         let text = try String(contentsOf: folder.appending(path: "forwarder.service"), encoding: .utf8)
@@ -96,7 +114,10 @@ import Yams
 }
 
 /// What the tests read of a compose file.
-private struct Compose: Decodable {
+struct Compose: Decodable {
+    static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "examples")
+
     struct Service: Decodable {
         struct Dependency: Decodable {
             let condition: String
@@ -105,7 +126,7 @@ private struct Compose: Decodable {
         struct HealthCheck: Decodable { let test: [String] }
         let networkMode, user: String?
         let dependsOn: [String: Dependency]?
-        let capDrop, capAdd, devices, securityOptions, tmpfs, volumes: [String]?
+        let capDrop, capAdd, devices, securityOptions, tmpfs, volumes, ports, command: [String]?
         let readOnly: Bool?
         let environment: [String: String]?
         let healthCheck: HealthCheck?
@@ -118,9 +139,14 @@ private struct Compose: Decodable {
             case securityOptions = "security_opt"
             case readOnly = "read_only"
             case healthCheck = "healthcheck"
-            case user, devices, tmpfs, volumes, environment
+            case user, devices, tmpfs, volumes, ports, command, environment
         }
     }
 
     let services: [String: Service]
+
+    init(file: String) throws {
+        let text = try String(contentsOf: Self.folder.appending(path: file), encoding: .utf8)
+        self = try YAMLDecoder().decode(Self.self, from: text)
+    }
 }

@@ -134,27 +134,6 @@ import Testing
         withExtendedLifetime(node) {}
     }
 
-    @Test("the dashboard, the rules and the alerts ask for nothing that is not told")
-    func queries() throws {
-        let contrib = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../contrib").standardized
-        let known = Set(
-            Metric.catalogue.map(\.family).flatMap { family in
-                family.kind == .histogram
-                    ? ["_bucket", "_sum", "_count"].map { family.name + $0 } : [family.sampleName]
-            })
-        var recorded: Set<String> = []
-        var asked: Set<String> = []
-        for file in ["prometheus/forwarder.rules.yml", "prometheus/forwarder.alerts.yml", "grafana/forwarder.json"] {
-            let text = try String(contentsOf: contrib.appending(path: file), encoding: .utf8)
-            recorded.formUnion(text.matches(of: /record: ([a-z0-9_:]+)/).map { String($0.1) })
-            let names = text.matches(of: /\b(forwarder[_:][a-z0-9_:]+|process_[a-z0-9_]+)\b/).map { String($0.1) }
-            #expect(names.count > 10, "\(file)")
-            asked.formUnion(names)
-        }
-        #expect(
-            asked.subtracting(known).subtracting(recorded).isEmpty, "\(asked.subtracting(known).subtracting(recorded))")
-    }
-
     @Test("each alert is raised by what it is for, and by nothing else", .prometheusIsThere)
     func alerts() throws {
         let rules = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../contrib/prometheus")

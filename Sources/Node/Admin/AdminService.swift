@@ -53,8 +53,19 @@ final class AdminService: Sendable {
         self.log = log
     }
 
+    /// How each sentence begins that tells why nobody is answered.
+    static let complaint = "metrics and health are not told: "
+
     /// Why nobody is answered, as a sentence; nothing where all is as it was asked for.
     var note: String? { state.withLock { $0.trouble } }
+
+    /// Where they are told, or `none`; nothing where nobody is answered though somebody should be.
+    var place: String? {
+        state.withLock { state in
+            guard let settings = state.settings, state.trouble == nil else { return nil }
+            return settings.listen?.description ?? "none"
+        }
+    }
 
     /// Listens where the settings say. Called by one thread.
     ///
@@ -73,7 +84,7 @@ final class AdminService: Sendable {
             server = try open(settings)
             if before != nil, server != nil { log.notice("metrics and health are told again") }
         } catch {
-            trouble = "metrics and health are not told: \(error.because)"
+            trouble = Self.complaint + error.because
             if before != trouble { log.warning("\(trouble ?? ""); next: \(error.remedy ?? "forwarder doctor")") }
         }
         let next = trouble == nil ? nil : now + Self.interval
@@ -107,6 +118,32 @@ final class AdminService: Sendable {
     }
 
     private var spareDescriptors: Int { Int(clamping: OwnedDescriptor.limit) - Int(RunningNode.descriptors) }
+
+    /// Why a node could tell nobody, as far as one can say without listening; nil where nothing speaks against it.
+    static func obstacle(_ settings: AdminSettings) -> Obstacle? {
+        guard let listen = settings.listen else { return nil }
+        if let path = settings.tokenFile {
+            do throws(AdminToken.Unfit) { _ = try AdminToken(file: path) } catch {
+                if case .unreadable(let kernel) = error { return .init(Refusal(adminToken: path, error), kernel) }
+                return .init(Refusal(adminToken: path, error), nil)
+            }
+        }
+        do throws(KernelError) { try ListeningTrial.take("\(listen.address)", port: listen.port) } catch {
+            return .init(Refusal(adminListen: listen, errno: error.errno), error)
+        }
+        return nil
+    }
+
+    /// With what a person is told stands what the kernel said, where it said something.
+    struct Obstacle {
+        let refusal: Refusal
+        let error: KernelError?
+
+        init(_ refusal: Refusal, _ error: KernelError?) {
+            self.refusal = refusal
+            self.error = error
+        }
+    }
 
     private static func token(_ path: String) throws(Refusal) -> AdminToken {
         do throws(AdminToken.Unfit) {

@@ -34,6 +34,6 @@ package struct Probe: Sendable {
     package static let all: [Probe] = [
         node, kernel, capabilities, bpf, tun, ports, offloads, ioUring, memlock, openFiles, bpffs, cgroup, tailnet, vpn,
         vpnIPv6, vpnAlive, uplink, uplinkGuard, mtu, subnetRoutes, dns, rules, filters, firewall, bindingRange,
-        controlSocket, clock, stateDirectory, ledger,
+        controlSocket, admin, clock, stateDirectory, ledger,
     ]
 }

@@ -6,7 +6,8 @@ import Metrics
 extension Metric {
     static let ofTheCap = [
         Metric(
-            "forwarder_cap_limit_bytes", .gauge, unit: .bytes, "What may be used in the period, with what was granted."
+            "forwarder_cap_limit_bytes", .gauge, unit: .bytes,
+            "What may be used in the period (the cap's month), with what was granted for it."
         ) {
             $0.quota?.limitBytes.map { [.integer($0)] }
         },
@@ -51,7 +52,8 @@ extension Metric {
             "Packets that told their receiver of congestion (ECN) in place of being dropped.", by: directions
         ) { $0.queues.map { $0.map { .integer($0.marked) } } },
         Metric(
-            "forwarder_ledger_finding", .gauge, "What is wrong with the count of the cap: 1 for what is.",
+            "forwarder_ledger_finding", .gauge,
+            "What is wrong with the ledger, in which the count of the cap is kept: 1 for what is.",
             by: [MetricLabel("finding", QuotaReport.Finding.self)]
         ) { scrape in
             scrape.quota.map { quota in

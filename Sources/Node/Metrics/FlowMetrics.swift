@@ -5,7 +5,9 @@ import Metrics
 
 extension Metric {
     static let ofFlows = [
-        Metric("forwarder_flows", .gauge, "Flows that are live.") { $0.snapshot.map { [MetricValue($0.flowsLive)] } },
+        Metric("forwarder_flows", .gauge, "Flows (conversations of clients, both ways together) that are live.") {
+            $0.snapshot.map { [MetricValue($0.flowsLive)] }
+        },
         Metric("forwarder_flows_limit", .gauge, "Flows that there is room for.") {
             $0.snapshot.map { [MetricValue($0.flowsCapacity)] }
         },

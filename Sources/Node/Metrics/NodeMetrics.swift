@@ -24,19 +24,24 @@ extension Metric {
             by: [MetricLabel("version", [version])]
         ) { _ in [.integer(1)] },
         Metric(
-            "forwarder_state", .gauge, "Whether the node forwards, waits for an edge, or stops: 1 for what it does.",
+            "forwarder_state", .gauge,
+            "Whether the node forwards, waits for an edge (Tailscale's interface or the VPN's), or stops: 1 for what it does.",
             by: [MetricLabel("state", StatusReport.State.self)]
         ) { $0.status.map { StatusReport.State.values($0.state) } },
         Metric(
-            "forwarder_check", .gauge, "Whether a check of forwarder health is well, as of the last few seconds.",
+            "forwarder_check", .gauge,
+            "Whether a check of forwarder health is well, as of the last few seconds; docs/health.md has what each asks.",
             by: [MetricLabel("check", HealthReport.Check.self)]
         ) { scrape in scrape.health.map { health in health.checks.map { MetricValue($0.ok) } } },
         Metric(
-            "forwarder_io", .gauge, "By what packets are read and written: 1 for what is in use.",
+            "forwarder_io", .gauge,
+            "By which calls packets are read and written, io_uring's or poll's: 1 for what is in use.",
             by: [MetricLabel("io", IOKind.self)]
         ) { $0.status.map { IOKind.values($0.io) } },
-        Metric("forwarder_session_start_timestamp_seconds", .gauge, unit: .seconds, "When the packet loop was started.")
-        {
+        Metric(
+            "forwarder_session_start_timestamp_seconds", .gauge, unit: .seconds,
+            "When the packet loop (the thread that moves clients' packets) was started."
+        ) {
             $0.status.map { [.real($0.startedAt.timeIntervalSince1970)] }
         },
         Metric("forwarder_loop_cpu_seconds", .counter, unit: .seconds, "Processor time of the packet loop.") {

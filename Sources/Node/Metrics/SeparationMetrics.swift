@@ -7,15 +7,15 @@ extension Metric {
     static let ofSeparation = [
         Metric(
             "forwarder_guard_enforcing", .gauge,
-            "Whether the guard drops what must not leave; 0 while it only observes."
+            "Whether the guard (the program at the uplinks, the interfaces to the line at home) drops what must not leave; 0 while it only observes."
         ) { $0.status?.guard.map { [MetricValue($0.mode == .on)] } },
         Metric(
             "forwarder_control_plane_marked", .gauge,
-            "Whether tailscaled's control plane is marked at its cgroup; else it bears its own mark."
+            "Whether we mark tailscaled's control plane (what it says itself, not its clients) at its cgroup; else only its own mark tells."
         ) { $0.status.map { [MetricValue($0.controlPlaneMarking == .ebpf)] } },
         Metric(
             "forwarder_uplink_bytes", .counter, unit: .bytes,
-            "Octets that left by the uplinks, link headers included, by class.",
+            "Octets that left by the uplinks, link headers included, by what the guard takes them for (class).",
             by: [MetricLabel("class", GuardCount.classes)]
         ) { scrape in
             scrape.status?.guard.map { report in GuardCount.classes.map { .integer(report.classes[$0]?.bytes ?? 0) } }
@@ -30,7 +30,7 @@ extension Metric {
         },
         Metric(
             "forwarder_uplink_refused_packets", .counter, unit: .packets,
-            "Packets that the guard kept from leaving by an uplink, or would have, by the reason.",
+            "Packets that the guard kept from leaving by an uplink, or would have if it did not only observe, by the reason.",
             by: [MetricLabel("reason", GuardCount.refusals)]
         ) { scrape in
             scrape.status?.guard.map { report in

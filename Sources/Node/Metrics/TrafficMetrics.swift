@@ -14,18 +14,19 @@ extension Metric {
             ) { $0.statistics.map { values(of: $0, \.bytes) } },
             Metric(
                 "forwarder_forwarded_packets", .counter, unit: .packets,
-                "Clients' packets that were forwarded; a super-packet is one.", by: kinds
+                "Clients' packets that were forwarded; a super-packet (several segments at once, as the kernel hands them over) is one.",
+                by: kinds
             ) { $0.statistics.map { values(of: $0, \.packets) } },
             Metric(
                 "forwarder_super_packets", .counter, unit: .packets,
-                "Of the forwarded, those that carried several segments at once.",
+                "Of the forwarded packets those that were super-packets.",
                 by: [MetricLabel("direction", ["egress", "ingress"])]
             ) { scrape in
                 scrape.statistics.map { [.integer($0.egress.superPackets), .integer($0.ingress.superPackets)] }
             },
             Metric(
                 "forwarder_hairpin_bytes", .counter, unit: .bytes,
-                "Octets that went from one client to another by way of the exit address."
+                "Octets that went from one client to another by way of the exit address (the VPN's, by which clients leave)."
             ) { $0.statistics.map { [.integer($0.hairpin.bytes)] } },
             Metric(
                 "forwarder_fragmented_packets", .counter, unit: .packets,
@@ -33,11 +34,11 @@ extension Metric {
             ) { $0.statistics.map { [.integer($0.packetsFragmented)] } },
             Metric(
                 "forwarder_split_super_packets", .counter, unit: .packets,
-                "Super-packets that a port refused whole and that were cut in software."
+                "Super-packets that a port (a tun device of ours: inside faces Tailscale, outside the VPN) refused whole, so that they were cut in software."
             ) { $0.statistics.map { [.integer($0.superPacketsSplit)] } },
             Metric(
                 "forwarder_port_offloads", .gauge,
-                "Which rung of offloads a port of ours is on: 2 all, 1 without UDP's, 0 none.",
+                "Which super-packets a port takes whole: 2 those of TCP and UDP, 1 only those of TCP, 0 none.",
                 by: [MetricLabel("port", ["inside", "outside"])]
             ) { scrape in
                 scrape.status?.ports.map {

@@ -12,7 +12,7 @@ extension Metric {
         ) { $0.status?.vpn.map { StatusReport.VPN.State.values($0.state) } },
         Metric(
             "forwarder_vpn_last_handshake_timestamp_seconds", .gauge, unit: .seconds,
-            "When the VPN's tunnel last agreed on keys; absent where nobody tells."
+            "When the VPN's tunnel last agreed on keys (handshake); absent where its program does not tell."
         ) { $0.status?.vpn?.lastHandshake.map { [.real($0.timeIntervalSince1970)] } },
         Metric("forwarder_vpn_received_bytes", .counter, unit: .bytes, "Octets that the VPN's tunnel has received.") {
             $0.status?.vpn?.receivedBytes.map { [.integer($0)] }
@@ -24,10 +24,12 @@ extension Metric {
 
     static let ofNames = [
         Metric(
-            "forwarder_dns_taken_over", .gauge, "Whether the namespace's own processes ask us for names."
+            "forwarder_dns_taken_over", .gauge,
+            "Whether resolv.conf names our stub resolver, so that the namespace's own processes ask us for names."
         ) { $0.status?.dns.map { [MetricValue($0.isTakenOver)] } },
         Metric(
-            "forwarder_dns_queries", .counter, "Questions for names, by the way they went and by how they ended.",
+            "forwarder_dns_queries", .counter,
+            "Questions for names, by the path they took (direct by the uplink, or through the VPN) and by how they ended.",
             by: [
                 MetricLabel("path", ["direct", "vpn"]),
                 MetricLabel("outcome", ["answered", "timed_out", "unreachable", "mismatched"]),

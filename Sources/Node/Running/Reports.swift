@@ -21,6 +21,7 @@ extension StatusReport {
         dns = node.nameReport
         vpn = node.tunnelReport
         notes = node.noted.withLock { $0 } + [node.admin?.note].compactMap(\.self)
+        adminListen = node.admin?.place
         if let quota = node.quota.withLock({ $0 })?.latestReport {
             cap = Cap(quota)
             notes += quota.notes

@@ -156,8 +156,23 @@ struct MetricsReport: Answer {
 
 
             """ + markdownTable([["family", "kind", "labels", "series", "what it is"]] + rows)
-                + "\n## What labels can be\n\n" + labels.joined()
+                + "\n## What labels can be\n\n" + Self.words + "\n\n" + labels.joined()
     }
+
+    /// Of values that do not speak for themselves.
+    private static let words = """
+        * `direction`: `egress` is from a client into the VPN, `ingress` back. `port`: `inside` faces Tailscale, `outside` the VPN.
+        * `class`, what the guard takes a packet for: `control` for what tailscaled says itself and the stub resolver asks for its sake,
+          `encapsulation` for the VPN's own packets, `management` for what a link needs and for answers of `FORWARDER_ALLOW`'s
+          services, `client` for clients' where the VPN's edge is the uplink, too, `routed` for what the host forwards to networks
+          kept local. Of its reasons to refuse, `forwarded` is what else the host forwards and `client_dns` a client's question
+          that tailscaled repeats; `unmarked` is all that nothing speaks for ([the guard](decisions/0016-the-guard.md)).
+        * `reason` of a drop: `tailnet_`, `vpn_`, `inside_` and `outside_closed` are packets that came while the node did not forward,
+          `no_exit_address` those of a family that the VPN has no address of, `no_flow` answers, resets and ICMP errors that belong
+          to no flow. `queue_full` and `queue_stands` are the cap's queue, by which a sender learns to slow down.
+
+        Family by family:
+        """
 }
 
 /// The profile for a container as an answer; its text is `examples/seccomp.json`.

@@ -9,7 +9,8 @@ struct ReportTests {
     func status() throws {
         let json = String(decoding: try Examples.status.json(), as: UTF8.self)
         #expect(
-            json == #"{"bindings":{"capacity":16384,"in_use":3},"control_plane_marking":"tailscaled","#
+            json == #"{"admin_listen":"127.0.0.1:10586","bindings":{"capacity":16384,"in_use":3},"#
+                + #""control_plane_marking":"tailscaled","#
                 + #""drops":{"bad_checksum":1,"no_binding":4},"#
                 + #""edges":{"tailnet":{"index":4,"kind":"layer3","name":"tailscale0"},"#
                 + #""uplink":{"index":2,"kind":"ethernet","name":"eth0"},"#

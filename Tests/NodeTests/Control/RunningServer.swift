@@ -82,6 +82,7 @@ enum Examples {
             uplink: .init(name: "eth0", index: 2, kind: .ethernet))
         report.exitAddresses = .init(v4: "198.51.100.7", v6: nil)
         report.local = ["192.168.7.0/24"]
+        report.adminListen = "127.0.0.1:10586"
         report.ports = .init(
             inside: .init(name: "fwd-in", offloads: .all), outside: .init(name: "fwd-out", offloads: .noUSO))
         report.forwarded.egress = .init(packets: 10, bytes: 12_345_678, superPackets: 2)

@@ -131,6 +131,30 @@ struct ProbeJudgementTests {
         }
     }
 
+    // MARK: The admin endpoint
+
+    @Test func `what a node complains of is told with what helps now, or with where to read what does`() {
+        let taken = Refusal(
+            couldNot: "tell", because: "it is taken", remedy: "name another port", exitCode: .unavailable)
+        #expect(Probe.judge(complaint: "not told", taken) == .warning("not told", remedy: "name another port"))
+        #expect(Probe.judge(complaint: "not told", nil).remedy?.contains("its log") == true)
+    }
+
+    @Test func `the guard lets pass only what is allowed, of TCP, and more than one uplink is named`() throws {
+        var settings = NodeSettings()
+        let everywhere = try #require(Endpoint("0.0.0.0:10586"))
+        func judge(_ uplinks: String...) -> Finding {
+            Probe.judge(everywhere, "well", askedBy: uplinks, settings, nil)
+        }
+        #expect(judge() == .ok("well"))
+        settings.allow = [.init(.udp, 10_586)]
+        let refused = judge("eth0", "eth1")
+        #expect(refused.evidence.contains("0.0.0.0:10586 answers by eth0, eth1"), "\(refused)")
+        #expect(refused.remedy?.hasPrefix("FORWARDER_ALLOW=udp/10586,tcp/10586, or") == true, "\(refused)")
+        settings.allow?.append(.init(.tcp, 10_586))
+        #expect(judge("eth0") == .ok("well"))
+    }
+
     // MARK: Network
 
     @Test(

@@ -23,6 +23,8 @@ package struct StatusReport: Report, Equatable {
     package var controlPlaneMarking = ControlPlaneMarking.tailscaled
     /// What a person should know though the node goes on, each a sentence, as `forwarder doctor` says it with what to do.
     package var notes: [String] = []
+    /// Where metrics and health are told over HTTP, or `none`; nothing while they cannot be, for which a note gives the reason.
+    package var adminListen: String?
     /// None before the uplinks were looked at.
     package var `guard`: Guard?
     /// By interface, what left by it in which class: all of an uplink's, and by the VPN what clients sent.
