@@ -101,9 +101,11 @@ private struct Status: Decodable {
             return [name, hostName].compactMap(\.self).first { isBelievable($0) }
         }
 
-        /// The length is that of the longest name in DNS (RFC 1035 section 2.3.4).
+        /// The length is that of the longest name in DNS (RFC 1035 section 2.3.4). Two blanks stand between the columns of a
+        /// table, and not in a name.
         private func isBelievable(_ name: String) -> Bool {
             (1...253).contains(name.utf8.count) && name.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+                && !name.contains("  ")
         }
     }
 

@@ -30,8 +30,8 @@ struct Forwarder: ParsableCommand {
     private static func tell(_ error: any Error, endingWhat arguments: [String]) -> Node.ExitCode {
         let form = Output.Form(askedBy: arguments)
         switch error {
-        case is BadAnswer:
-            return .bad
+        case let told as Told:
+            return told.exitCode
         case let refusal as Refusal:
             return Output.refuse(refusal, in: form)
         case let error as KernelError:
@@ -69,5 +69,9 @@ struct Forwarder: ParsableCommand {
     }
 }
 
-/// Thrown after an answer that was given and is bad: exit code 1.
-struct BadAnswer: Error {}
+/// Thrown where nothing is left to be told but the exit code.
+struct Told: Error {
+    let exitCode: Node.ExitCode
+
+    init(_ exitCode: Node.ExitCode) { self.exitCode = exitCode }
+}

@@ -12,7 +12,7 @@ struct ListOptions: ParsableArguments {
 
     @Option(
         defaultAsFlag: 1,
-        help: ArgumentHelp("Ask again after so many seconds, until Ctrl-C.", valueName: "seconds"))
+        help: ArgumentHelp("Ask again after so many seconds, until Ctrl-C or the node's end.", valueName: "seconds"))
     var watch: Int?
 
     @OptionGroup var options: SettingOptions<ReachingANode>

@@ -75,7 +75,8 @@ enum Output {
 
     /// One line, or a few, of conversation.
     static func say(_ text: String) {
-        _ = send(Array("forwarder: \(text)\n".utf8), to: STDERR_FILENO, within: patience)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { LogLine.printable(String($0)) }
+        _ = send(Array("forwarder: \(lines.joined(separator: "\n"))\n".utf8), to: STDERR_FILENO, within: patience)
     }
 
     /// Milliseconds that a reader of stderr is waited for: who ends does not wait for ever to say why.
@@ -102,16 +103,24 @@ enum Output {
         /// - Returns: whether all of it is written.
         mutating func send(_ line: String) -> Bool {
             let end = [UInt8(ascii: "\n")]
-            let octets = (isTorn ? end : []) + Array(line.utf8.prefix(Output.page - 2)) + end
+            let octets = (isTorn ? end : []) + Array(line.utf8) + end
             isTorn = Output.send(octets, to: STDERR_FILENO, within: 0) != 0
             return !isTorn
         }
     }
 
     /// Ends the process at once, whatever else goes on in it, for what nothing can be put right from here.
-    static func abandon(_ refusal: Refusal) -> Never {
-        say("\(refusal)")
+    static func abandon(_ refusal: Refusal, as format: LogFormat) -> Never {
+        end(refusal, as: format)
         _exit(refusal.exitCode.rawValue)
+    }
+
+    /// Why a node ends: a line of its log for a machine, lines of their own for a person.
+    static func end(_ refusal: Refusal, as format: LogFormat) {
+        switch format {
+        case .logfmt: say("\(refusal)")
+        case .json: log(LogLine(refusal), as: format)
+        }
     }
 
     private static let lost = Mutex(Lost())

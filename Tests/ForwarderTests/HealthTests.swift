@@ -27,6 +27,27 @@ import Testing
         try HealthReport(json: Data(try health("--json").out.utf8))
     }
 
+    @Test("a crash leaves nothing of anybody's packets in the log, and ends the node at once")
+    func crash() throws {
+        let node = try start()
+        node.child.signal(SIGSEGV)
+        #expect(node.child.wait(upTo: .seconds(10)) == .killed(signal: SIGSEGV))
+        #expect(!node.child.standardError.contains("rbp"), "\(node.child.standardError)")
+    }
+
+    @Test("a node that is started without stdin, stdout and stderr lives as any other")
+    func withoutDescriptors() throws {
+        let node = try ForwarderProcess(
+            starting: Binary.path.path, on: lab, ["--dns", "off", "--uplink", "eth0"],
+            behind: ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
+        try eventually { try health("-q").code == 0 }
+        let descriptors = "for n in 0 1 2; do readlink /proc/\(node.child.processIdentifier)/fd/$n; done"
+        #expect(
+            try lab.node.run(["sh", "-c", descriptors]) == "/dev/null\n/dev/null\n/dev/null\n",
+            "the node's own are behind")
+        #expect(node.stop() == .exited(0))
+    }
+
     // MARK: The verb
 
     @Test("ready, a node says so; with -q it says nothing; nobody running is 69")

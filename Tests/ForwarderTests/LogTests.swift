@@ -67,6 +67,22 @@ import Testing
         #expect(whole.last?.contains("settings read again") == true)
     }
 
+    @Test("why a node ends is a line of its log as well, where that is for machines")
+    func ending() throws {
+        let arguments = ["run", "--dns", "off", "--vpn", "nosuch0", "--wait", "1"]
+        for format in ["json", "logfmt"] {
+            let child = try lab.node.start(
+                ForwarderProcess.command(Binary.path.path) + arguments + ["--log-format", format])
+            #expect(child.wait(upTo: .seconds(8)) == .exited(69))
+            let last = try #require(child.standardError.split(separator: "\n").last)
+            let object = try? JSONSerialization.jsonObject(with: Data(last.utf8)) as? [String: String]
+            #expect(
+                (object?["message"]?.hasPrefix("could not forward\nbecause") == true) == (format == "json"), "\(last)")
+            #expect(last.hasPrefix("next: ") == (format == "logfmt"), "\(last)")
+            #expect(object?["exit_code"] == (format == "json" ? "69" : nil))
+        }
+    }
+
     @Test("a pipe that nobody reads holds up neither packets, nor the end, nor a start that is refused")
     func deafReader() throws {
         // It holds what fits, then waits for more than that.

@@ -124,7 +124,8 @@ extension LedgerFinding: CustomStringConvertible {
         case .bothSlotsBad:
             "the ledger was damaged; the count began with what the kernel still knew, and with a reserve spent"
         case .cannotWrite(let error, let uncovered):
-            "the ledger cannot be written (\(error)): it goes on in memory, and a power cut would lose \(ByteCount(uncovered))"
+            "the ledger cannot be written (\(error)): it goes on in memory"
+                + (uncovered > 0 ? ", and a power cut would lose \(ByteCount(uncovered))" : "")
         case .clockDoubtful(.behind):
             "the clock is before the period that is counted, or has not been set: the count goes on in that period"
         case .clockDoubtful(.ahead):

@@ -26,6 +26,12 @@ package struct LogLine: Equatable, Sendable {
         self.facts = facts.mapValues(Self.bounded)
     }
 
+    /// Why a node ends.
+    package init(_ refusal: Refusal) {
+        self.init(
+            at: .now, .critical, maskingAddresses(in: "\(refusal)"), ["exit_code": "\(refusal.exitCode.rawValue)"])
+    }
+
     /// Without the end of its last line.
     ///
     ///     time=2026-11-21T02:37:01Z level=info msg=forwarding io=uring io_reason="the kernel grants it" tailnet=tailscale0
@@ -63,8 +69,8 @@ package struct LogLine: Equatable, Sendable {
     }
 
     /// What a terminal would obey is not repeated to it.
-    private static func printable(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isControl ? "?" : $0 }))
+    package static func printable(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isObeyed ? "?" : $0 }))
     }
 
     /// RFC 8259, section 7.
@@ -74,7 +80,7 @@ package struct LogLine: Equatable, Sendable {
             switch scalar {
             case "\"", "\\": quoted += "\\\(scalar)"
             case "\n": quoted += "\\n"
-            case _ where scalar.isControl:
+            case _ where scalar.isObeyed && scalar.value <= 0xffff:
                 let digits = String(scalar.value, radix: 16)
                 quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: quoted.unicodeScalars.append(scalar)
@@ -85,5 +91,6 @@ package struct LogLine: Equatable, Sendable {
 }
 
 extension Unicode.Scalar {
-    fileprivate var isControl: Bool { properties.generalCategory == .control }
+    /// Controls, and what turns the direction of writing among others.
+    fileprivate var isObeyed: Bool { [.control, .format].contains(properties.generalCategory) }
 }

@@ -8,6 +8,10 @@ import PacketParse
 func maskingAddresses(in text: String) -> String {
     // Nearly every line has neither.
     guard text.utf8.contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") }) else { return text }
+    return maskingQuads(in: maskingWords(in: text))
+}
+
+private func maskingWords(in text: String) -> String {
     var masked = ""
     var rest = text[...]
     while !rest.isEmpty {
@@ -29,7 +33,25 @@ func maskingAddresses(in text: String) -> String {
     return masked
 }
 
+/// Four numbers with dots between them are taken for an address whatever stands around them: what a person has mistyped into a
+/// setting is repeated to that person, and may be nearly one.
+private func maskingQuads(in text: String) -> String {
+    var masked = ""
+    var rest = text[...]
+    while let start = rest.firstIndex(where: \.isDigit) {
+        masked += rest[..<start]
+        var run = rest[start...].prefix { $0.isDigit || $0 == "." || $0 == ":" }
+        while run.last?.isDigit == false { run.removeLast() }
+        let numbers = run.prefix { $0 != ":" }.split(separator: ".")
+        masked += numbers.count < 4 || IPAddress(numbers.joined(separator: "."))?.isNobodys == true ? run : "(address)"
+        rest = rest[run.endIndex...]
+    }
+    return masked + rest
+}
+
 extension Character {
+    fileprivate var isDigit: Bool { isASCII && isNumber }
+
     /// Whether it may stand within an address, or in the port behind it.
     fileprivate var isAddressLetter: Bool { isASCII && (isHexDigit || self == "." || self == ":") }
 }
@@ -37,6 +59,7 @@ extension Character {
 extension Substring {
     /// The address that this begins with, with the port behind it; none within a longer word, nor one that is nobody's.
     fileprivate func leadingAddress(after before: Character?) -> Substring? {
+        if contains("::"), contains(where: \.isDigit), IPAddress(String(self)) == nil { return self }
         if let before, before.isLetter || before.isNumber || before == "_" { return nil }
         // What ends a sentence, or leads to an errno's text, does not end an address.
         var text = self

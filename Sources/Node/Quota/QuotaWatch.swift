@@ -106,7 +106,13 @@ final class QuotaWatch: Sendable {
             log.error("the disk does not answer, so the ledger in \(directory) is not written at the end")
             return false
         }
-        return books.withLock { $0.keeper.refusal == nil && $0.refusal == nil }
+        let isWritten = books.withLock { $0.keeper.refusal == nil && $0.refusal == nil }
+        if !isWritten {
+            log.error(
+                "the ledger in \(directory) is not written at the end: the next start knows what the kernel's counters still tell, and no grant since the last write"
+            )
+        }
+        return isWritten
     }
 
     /// Takes other settings of the same ledger.
@@ -218,7 +224,8 @@ final class QuotaWatch: Sendable {
     private func tell(_ refusal: KernelError?) {
         guard let refusal else { return log.notice("the ledger is written again") }
         log.error(
-            "the ledger cannot be written: \(refusal); the count goes on in memory; next: make room in \(directory)")
+            "the ledger cannot be written: \(refusal); the count goes on in memory; next: \(Refusal.writable(directory))"
+        )
     }
 
     /// A ledger is a bill of its own: one that was deleted under us is made anew, and is another.

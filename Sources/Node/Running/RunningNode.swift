@@ -37,7 +37,7 @@ package final class RunningNode: Sendable {
     private let watchdog: Watchdog
     /// Of the last session.
     private let lastInquiries = Mutex<Inquiries?>(nil)
-    private let abandon: @Sendable (Refusal) -> Never
+    private let abandon: @Sendable (Refusal, LogFormat) -> Never
     /// What could be put in order without the loop is.
     private let inOrder: EventDescriptor
     private let stopRequest: EventDescriptor
@@ -59,7 +59,7 @@ package final class RunningNode: Sendable {
 
     var tunnelReport: StatusReport.VPN? { tunnel.report(settings) }
 
-    var settings: NodeSettings { current.withLock { $0 } }
+    package var settings: NodeSettings { current.withLock { $0 } }
 
     /// Has these hold from now on.
     func take(_ settings: NodeSettings) {
@@ -76,7 +76,7 @@ package final class RunningNode: Sendable {
     ///   - abandon: ends the process at once, on whatever thread: when the packet loop is stuck.
     package init(
         _ journal: Journal, under supervisor: Supervisor? = nil,
-        abandon: @escaping @Sendable (Refusal) -> Never,
+        abandon: @escaping @Sendable (Refusal, LogFormat) -> Never,
         readingSettings reread: @escaping @Sendable () throws(Refusal) -> NodeSettings
     ) throws(Refusal) {
         _ = ProcessFigures.startedAt
@@ -262,7 +262,8 @@ package final class RunningNode: Sendable {
         abandon(
             Refusal(
                 couldNot: "go on forwarding", because: "the packet loop is stuck: it has not answered for seconds",
-                remedy: "start it again as before; until then exit traffic is dropped", exitCode: .bug))
+                remedy: "start it again as before; until then exit traffic is dropped", exitCode: .bug),
+            settings.logFormat)
     }
 
     // MARK: The cap

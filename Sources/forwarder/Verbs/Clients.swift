@@ -14,6 +14,9 @@ struct Clients: ParsableCommand {
 }
 
 extension ClientsReport: Listing {
+    /// Characters of a name, so that the figures behind it stay in the window.
+    private static let nameLimit = 40
+
     func text(since earlier: Earlier?) -> String {
         let isRated = earlier != nil
         let isNamed = clients.contains { $0.name != nil }
@@ -28,7 +31,8 @@ extension ClientsReport: Listing {
         var rows = rated(clients, since: earlier?.list.clients, seconds: earlier?.seconds ?? 0).map { rated in
             let client = rated.subject
             return row(
-                client.client, client.name ?? "", ["\(client.flows)", "\(client.flowsLive)"], client.egressBytes,
+                client.client, String((client.name ?? "").prefix(Self.nameLimit)),
+                ["\(client.flows)", "\(client.flowsLive)"], client.egressBytes,
                 client.ingressBytes, rated.columns,
                 [client.firstSeen, client.lastSeen].map { durationText(seconds: Int(now.timeIntervalSince($0))) })
         }

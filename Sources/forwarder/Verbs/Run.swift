@@ -26,7 +26,13 @@ struct Run: ParsableCommand {
             Journal(writing: Output.log), under: Supervisor(ProcessInfo.processInfo.environment),
             abandon: Output.abandon
         ) { [options] () throws(Refusal) in try options.settings() }
-        try node.run(patience: wait.map { .seconds($0) })
+        do throws(Refusal) {
+            try node.run(patience: wait.map { .seconds($0) })
+        } catch {
+            guard node.settings.logFormat == .json, answer.form == .text else { throw error }
+            Output.end(error, as: .json)
+            throw Told(error.exitCode)
+        }
     }
 }
 

@@ -16,9 +16,20 @@ struct MaskedTextTests {
             ("peer=100.64.0.2 x=2001:DB8::A", "peer=(address) x=(address)"),
             ("10.0.0.1,10.0.0.2", "(address),(address)"),
             ("remote:192.0.2.1 gone", "remote:(address) gone"), ("udp:10.0.0.1:53", "udp:(address)"),
-            ("é10.0.0.1", "é10.0.0.1"), ("::ffff:10.0.0.1", "(address)"),
+            ("é10.0.0.1", "é(address)"), ("::ffff:10.0.0.1", "(address)"),
         ])
     func masked(text: String, expected: String) {
+        #expect(maskingAddresses(in: text) == expected)
+    }
+
+    @Test(
+        "What is nearly one is masked, too",
+        arguments: [
+            ("203.0.113.10:53:53", "(address)"), ("203.0.113.10..5.", "(address)."), ("x_203.0.113.10", "x_(address)"),
+            ("1.203.0.113.10", "(address)"), ("203.0.113.010", "(address)"), ("fwd203.0.113.10!", "fwd(address)!"),
+            ("2001:db8::77.5", "(address)"), ("d203.0.113.10", "d(address)"), ("99999.1.1.1", "(address)"),
+        ])
+    func nearly(text: String, expected: String) {
         #expect(maskingAddresses(in: text) == expected)
     }
 
@@ -27,7 +38,7 @@ struct MaskedTextTests {
         arguments: [
             "forwarding", "6.18.0", "at 02:37:01", "fwd-in: busy", "127.0.0.51:53", "::1", "0.0.0.0/0", "::/0",
             "eth0.7",
-            "1.2.3.4.5", "std::fade", "a: b", "decade: dead.", "", ".", ":", "/sys/fs/bpf", "99999.1.1.1", "1:2:3",
+            "std::fade", "a: b", "decade: dead.", "", ".", ":", "/sys/fs/bpf", "1:2:3", "1.2.3", "fwd127.0.0.1",
         ])
     func kept(text: String) {
         #expect(maskingAddresses(in: text) == text)
