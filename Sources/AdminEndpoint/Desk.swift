@@ -101,8 +101,11 @@ final class Desk: Sendable {
     /// Judges a request and has it answered; on the event loop of the connection.
     func receive(_ head: HTTPRequestHead, _ channel: any Channel) -> EventLoopFuture<AdminServer.Response> {
         let loop = channel.eventLoop
+        let target = Target(head)
+        // Against DNS rebinding; no page can have a browser bring the token.
+        let isMisdirected = token == nil && target?.isAddressOrLocalhost == false
         let isAdmitted = token?.admits(authorization: head.headers.first(name: "Authorization")) ?? true
-        guard isAllowed(isAdmitted) else {
+        guard isAllowed(isAdmitted && !isMisdirected) else {
             return loop.makeSucceededFuture(.plain(429, "too many requests: ask less often\n"))
         }
         guard isAdmitted else {
@@ -114,12 +117,11 @@ final class Desk: Sendable {
             countRejected()
             return loop.makeSucceededFuture(.plain(405, "only GET and HEAD are answered\n"))
         }
-        guard let target = Target(head) else {
+        guard let target else {
             countRejected()
             return loop.makeSucceededFuture(.plain(400, "a request has one Host field\n"))
         }
-        // Who brings the token is nobody's page.
-        guard token != nil || target.isOurs else {
+        guard !isMisdirected else {
             countRejected()
             return loop.makeSucceededFuture(.plain(421, "without a token, ask by address or as localhost\n"))
         }

@@ -22,9 +22,9 @@ struct Target {
         path = String(uri.prefix { $0 != "?" })
     }
 
-    /// Whether it calls us by an address, or by the one name that every host gives itself. Any other name may be that of a
-    /// page on the web, whose owner has it lead here for whoever reads the page.
-    var isOurs: Bool {
+    /// Whether it calls us by an address, or by the one name that every host gives itself. Any other name may be a web page's
+    /// that leads here for whoever reads the page (DNS rebinding).
+    var isAddressOrLocalhost: Bool {
         guard let host else { return true }
         let isBracketed = host.hasPrefix("[")
         let name = isBracketed ? host.dropFirst().prefix { $0 != "]" } : host.prefix { $0 != ":" }

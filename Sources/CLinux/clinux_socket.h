@@ -93,7 +93,8 @@ static inline int clinux_socket_try_bind(const char *address, uint16_t port) {
     if (fd < 0) return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&endpoint, length) < 0) return clinux_socket_close_with(fd, errno);
-    return close(fd);
+    close(fd);
+    return 0;
 }
 
 /* Connected; with SOCK_NONBLOCK in `type` the handshake may still be under way. Streams send small writes at once. */

@@ -17,6 +17,8 @@ package struct TextFile: Sendable {
         package let octets: [UInt8]
         /// Whether anybody but its owner may read or write it.
         package let isOpenToOthers: Bool
+        /// The number of the user to whom it belongs.
+        package let owner: UInt32
         /// Neither a device nor a pipe, for example.
         package let isPlain: Bool
     }
@@ -41,7 +43,8 @@ package struct TextFile: Sendable {
             guard count >= 0 else { throw KernelError("read", Errno(rawValue: errno), path) }
             guard count == 0 else { continue }
             return Contents(
-                octets: octets, isOpenToOthers: status.st_mode & 0o077 != 0, isPlain: status.st_mode & S_IFMT == S_IFREG
+                octets: octets, isOpenToOthers: status.st_mode & 0o077 != 0, owner: status.st_uid,
+                isPlain: status.st_mode & S_IFMT == S_IFREG
             )
         }
         throw KernelError("read", .fileTooLarge, path)
@@ -76,12 +79,6 @@ package struct TextFile: Sendable {
         if number < 0 { return errno == ENOENT }
         _ = Glibc.close(number)
         return true
-    }
-
-    /// The number of the user to whom it belongs; nil where there is none, or none that we are shown.
-    package var owner: UInt32? {
-        var status = stat()
-        return unsafe stat(path, &status) == 0 ? status.st_uid : nil
     }
 }
 

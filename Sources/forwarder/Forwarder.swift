@@ -30,7 +30,7 @@ struct Forwarder: ParsableCommand {
     private static func tell(_ error: any Error, endingWhat arguments: [String]) -> Node.ExitCode {
         let form = Output.Form(askedBy: arguments)
         switch error {
-        case let told as Told:
+        case let told as AlreadyTold:
             return told.exitCode
         case let refusal as Refusal:
             return Output.refuse(refusal, in: form)
@@ -70,7 +70,7 @@ struct Forwarder: ParsableCommand {
 }
 
 /// Thrown where nothing is left to be told but the exit code.
-struct Told: Error {
+struct AlreadyTold: Error {
     let exitCode: Node.ExitCode
 
     init(_ exitCode: Node.ExitCode) { self.exitCode = exitCode }

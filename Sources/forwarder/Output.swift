@@ -85,27 +85,23 @@ enum Output {
     /// One event of a node that runs. Where nobody takes what stderr says, lines are lost and counted: a node does not wait
     /// for its reader.
     static func log(_ line: LogLine, as format: LogFormat) {
-        lost.withLock { lost in
-            let notice = LogLine(at: line.at, .warning, "\(lost.lines) lines before this one were lost")
-            let isWritten = (lost.lines == 0 || lost.send(notice.text(format))) && lost.send(line.text(format))
-            lost.lines = isWritten ? 0 : lost.lines + 1
-        }
+        lost.withLock { $0.send(line, as: format) }
     }
 
     /// What nobody took, or no disk had room for.
     private struct Lost {
         var lines = 0
-        /// Whether the last line has no end.
-        private var isTorn = false
+        /// Whether what was written last has no end.
+        var isTorn = false
 
-        init() {}
-
-        /// - Returns: whether all of it is written.
-        mutating func send(_ line: String) -> Bool {
-            let end = [UInt8(ascii: "\n")]
-            let octets = (isTorn ? end : []) + Array(line.utf8) + end
-            isTorn = Output.send(octets, to: STDERR_FILENO, within: 0) != 0
-            return !isTorn
+        mutating func send(_ line: LogLine, as format: LogFormat) {
+            let notice = LogLine(at: line.at, .warning, "\(lines) lines before this one were lost")
+            // In one piece: who takes the notice takes the line.
+            let told = (lines > 0 ? [notice, line] : [line]).map { $0.text(format) + "\n" }
+            let octets = Array(((isTorn ? "\n" : "") + told.joined()).utf8)
+            let taken = Output.send(octets, to: STDERR_FILENO, within: 0).taken
+            if taken > 0 { isTorn = octets[taken - 1] != UInt8(ascii: "\n") }
+            lines = taken == octets.count ? 0 : lines + 1
         }
     }
 
@@ -115,11 +111,13 @@ enum Output {
         _exit(refusal.exitCode.rawValue)
     }
 
-    /// Why a node ends: a line of its log for a machine, lines of their own for a person.
+    /// Why a node ends: a line of its log for a machine, lines of their own for a person. Without the log's lock, which
+    /// another thread may have and wait with.
     static func end(_ refusal: Refusal, as format: LogFormat) {
         switch format {
         case .logfmt: say("\(refusal)")
-        case .json: log(LogLine(refusal), as: format)
+        case .json:
+            _ = send(Array((LogLine(refusal).text(format) + "\n").utf8), to: STDERR_FILENO, within: patience)
         }
     }
 
@@ -128,7 +126,7 @@ enum Output {
     /// - Returns: whether anybody reads: one that went away has had enough.
     @discardableResult
     private static func write(_ octets: [UInt8]) throws(Refusal) -> Bool {
-        switch send(octets, to: STDOUT_FILENO) {
+        switch send(octets, to: STDOUT_FILENO).errno {
         case 0: return true
         case EPIPE: return false
         case let error:
@@ -142,24 +140,26 @@ enum Output {
     private static let page = 4_096
 
     /// - Parameter patience: milliseconds that a reader is waited for, time and again; for ever where nothing is said.
-    /// - Returns: zero, or the errno that stopped it.
-    private static func send(_ octets: [UInt8], to descriptor: CInt, within patience: CInt? = nil) -> CInt {
+    /// - Returns: how many octets were written, and the errno that stopped it, or zero.
+    private static func send(
+        _ octets: [UInt8], to descriptor: CInt, within patience: CInt? = nil
+    ) -> (taken: Int, errno: CInt) {
         var rest = octets[...]
         while !rest.isEmpty {
             var next = rest
             if let patience {
                 var ready = pollfd(fd: descriptor, events: CShort(POLLOUT), revents: 0)
-                guard unsafe poll(&ready, 1, patience) > 0 else { return EAGAIN }
+                guard unsafe poll(&ready, 1, patience) > 0 else { return (rest.startIndex, EAGAIN) }
                 next = rest.prefix(page)
             }
             let count = unsafe next.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else if errno != EINTR {
-                return errno
+                return (rest.startIndex, errno)
             }
         }
-        return 0
+        return (octets.count, 0)
     }
 }
 

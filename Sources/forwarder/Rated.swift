@@ -31,7 +31,7 @@ extension FlowsReport.Flow: Counted {
 }
 
 extension ClientsReport.Client: Counted {
-    var identity: String { client + " " + (name ?? "") }
+    var identity: String { client }
     var beginning: Date? { firstSeen }
 }
 

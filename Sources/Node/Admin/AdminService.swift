@@ -119,30 +119,21 @@ final class AdminService: Sendable {
 
     private var spareDescriptors: Int { Int(clamping: OwnedDescriptor.limit) - Int(RunningNode.descriptors) }
 
-    /// Why a node could tell nobody, as far as one can say without listening; nil where nothing speaks against it.
-    static func obstacle(_ settings: AdminSettings) -> Obstacle? {
+    /// Why a node could tell nobody, as far as one can say without listening, and what the kernel said of it, where it said
+    /// something; nil where nothing speaks against it.
+    static func obstacle(_ settings: AdminSettings) -> (refusal: Refusal, error: KernelError?)? {
         guard let listen = settings.listen else { return nil }
         if let path = settings.tokenFile {
             do throws(AdminToken.Unfit) { _ = try AdminToken(file: path) } catch {
-                if case .unreadable(let kernel) = error { return .init(Refusal(adminToken: path, error), kernel) }
-                return .init(Refusal(adminToken: path, error), nil)
+                let refusal = Refusal(adminToken: path, error)
+                guard case .unreadable(let kernel) = error else { return (refusal, nil) }
+                return (refusal, kernel)
             }
         }
         do throws(KernelError) { try ListeningTrial.take("\(listen.address)", port: listen.port) } catch {
-            return .init(Refusal(adminListen: listen, errno: error.errno), error)
+            return (Refusal(adminListen: listen, errno: error.errno), error)
         }
         return nil
-    }
-
-    /// With what a person is told stands what the kernel said, where it said something.
-    struct Obstacle {
-        let refusal: Refusal
-        let error: KernelError?
-
-        init(_ refusal: Refusal, _ error: KernelError?) {
-            self.refusal = refusal
-            self.error = error
-        }
     }
 
     private static func token(_ path: String) throws(Refusal) -> AdminToken {

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// The place of the control socket in the file system: who may take it, and how it is given back.
 enum ControlPath {
-    /// What bears a name.
-    struct File: Equatable {
+    /// Device and inode: whether a path still leads to the same file.
+    struct Identity: Equatable {
         private let device, inode: UInt64
 
         /// Nil where nothing does.
@@ -21,11 +21,12 @@ enum ControlPath {
     /// The directory is locked meanwhile, so that of two nodes that start at once only one can find a dead
     /// predecessor's socket and replace it.
     ///
+    /// - Parameter patience: microseconds that another start is waited for.
     /// - Throws: a refusal if another node answers there, or something there is no socket.
-    static func listen(at path: String) throws(Refusal) -> OwnedDescriptor {
+    static func listen(at path: String, patience: useconds_t) throws(Refusal) -> OwnedDescriptor {
         do {
             let directory = try openDirectory(of: path)
-            guard hasLocked(directory) else { throw occupied(path) }
+            guard hasLocked(directory, patience) else { throw occupied(path) }
             try removeStale(path)
             let socket = try UnixSocket.nonBlocking()
             // Before bind: the file then has this mode from its first instant (Linux, unix_bind).
@@ -43,12 +44,13 @@ enum ControlPath {
     }
 
     /// Another start may hold the lock for a moment, with a socket of another name perhaps.
-    private static func hasLocked(_ directory: borrowing OwnedDescriptor) -> Bool {
-        for _ in 0..<50 {
+    private static func hasLocked(_ directory: borrowing OwnedDescriptor, _ patience: useconds_t) -> Bool {
+        let pause: useconds_t = 20_000
+        for _ in 0..<patience / pause {
             if flock(directory.raw, LOCK_EX | LOCK_NB) == 0 { return true }
-            usleep(20_000)
+            usleep(pause)
         }
-        return false
+        return flock(directory.raw, LOCK_EX | LOCK_NB) == 0
     }
 
     /// Opens the directory, having made what is missing of it, for its owner alone.

@@ -7,7 +7,7 @@ import SystemPackage
 /// Answers on the control socket: one line of JSON in, one JSON object out, close.
 ///
 /// One thread serves all. Nobody can hold it: sockets do not block, a connection has a second to ask and a second to
-/// take its answer, and at most sixteen are open; the oldest gives way to one more.
+/// take its answer, and at most sixteen are open; the oldest gives way to one more, be it in the midst of its answer.
 package final class ControlServer: Sendable {
     private static let connectionLimit = 16
     private static let patience = Duration.seconds(1)
@@ -20,13 +20,13 @@ package final class ControlServer: Sendable {
     private struct Place: ~Copyable {
         var listener: OwnedDescriptor
         /// What bears the name is ours as long as it is this.
-        var file: ControlPath.File?
+        var identity: ControlPath.Identity?
         /// Shut down, and still waited for by the thread that serves.
         var former: OwnedDescriptor?
 
-        init(_ path: String) throws(Refusal) {
-            listener = try ControlPath.listen(at: path)
-            file = ControlPath.File(path)
+        init(_ path: String, patience: useconds_t = 1_000_000) throws(Refusal) {
+            listener = try ControlPath.listen(at: path, patience: patience)
+            identity = ControlPath.Identity(path)
         }
     }
 
@@ -46,21 +46,24 @@ package final class ControlServer: Sendable {
     package func stop() {
         guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
         place.withLock { place in
-            if ControlPath.File(path) == place.file { _ = unsafe unlink(path) }
+            if ControlPath.Identity(path) == place.identity { _ = unsafe unlink(path) }
             _ = shutdown(place.listener.raw, CInt(SHUT_RDWR))
         }
     }
 
-    /// Listens anew where somebody took the socket away, a cleaner of temporary files for example.
+    /// Listens anew where somebody took the socket away, a cleaner of temporary files for example. Called at each of the
+    /// node's looks, a minute apart at most; it waits for nobody.
     ///
     /// - Returns: whether that was needed.
     /// - Throws: a refusal if the place is another's by now.
     package func restore() throws(Refusal) -> Bool {
         try place.withLock { place throws(Refusal) in
-            guard ControlPath.File(path) != place.file, place.former == nil else { return false }
-            var renewed = try Place(path)
+            guard place.identity == nil || ControlPath.Identity(path) != place.identity, place.former == nil else {
+                return false
+            }
+            var renewed = try Place(path, patience: 0)
             swap(&place.listener, &renewed.listener)
-            place.file = renewed.file
+            place.identity = renewed.identity
             _ = shutdown(renewed.listener.raw, CInt(SHUT_RDWR))
             place.former = consume renewed.listener
             return true
@@ -99,11 +102,17 @@ package final class ControlServer: Sendable {
             }
             connections.removeAll { $0.isDone || $0.deadline <= now }
             if ready[0] != 0 {
-                if let socket = place.withLock({ UnixSocket.accept($0.listener) }) {
+                var error: CInt = 0
+                let socket = place.withLock { place in
+                    let socket = UnixSocket.accept(place.listener)
+                    error = Glibc.errno
+                    return socket
+                }
+                if let socket {
                     hasAnswered = true
                     if connections.count == Self.connectionLimit { connections.removeFirst() }
                     connections.append(Connection(socket, deadline: now + Self.patience))
-                } else if Glibc.errno != EAGAIN {
+                } else if error != EAGAIN {
                     // Out of descriptors, perhaps: who waits goes on waiting, and we do not spin.
                     usleep(50_000)
                 }

@@ -25,9 +25,6 @@ extension Probe {
             return .warning(obstacle.refusal.because, remedy: obstacle.refusal.remedy ?? "forwarder run")
         }
         guard let listen else { return .ok("metrics and health are told nowhere, as asked for") }
-        if let path = settings.admin.tokenFile, let finding = judge(tokenFile: path, of: TextFile(path).owner) {
-            return finding
-        }
         var uplinks: [String] = []
         for link in surroundings.edges.uplinks.links where !listen.address.isLoopback {
             let own = try surroundings.netlink.addresses(of: link).map(\.address)
@@ -38,7 +35,9 @@ extension Probe {
         }
         let place =
             surroundings.status == nil ? "\(listen) is free for a node" : "the node that runs is asked at \(listen)"
-        return judge(listen, place, askedBy: uplinks, settings, surroundings.status?.guard)
+        let finding = judge(listen, place, askedBy: uplinks, settings, surroundings.status?.guard)
+        guard finding.severity == .ok, let path = settings.admin.tokenFile else { return finding }
+        return judge(tokenFile: path, of: (try? TextFile(path).contents())??.owner) ?? finding
     }
 
     /// - Parameters:

@@ -127,7 +127,7 @@ extension QuotaReport.Finding {
         case .bothSlotsBad:
             "compare `forwarder quota` with your provider's count; where that is more, lower FORWARDER_CAP until the "
                 + "period ends"
-        case .cannotWrite: Refusal.writable(directory)
+        case .cannotWrite: Refusal.remedyUnwritten(directory)
         case .clockDoubtful:
             "set the clock: timedatectl set-ntp true; if it is right, and was set just now, wait an hour; if it was "
                 + "ahead before: forwarder quota reset --yes"

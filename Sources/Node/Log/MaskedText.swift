@@ -40,11 +40,19 @@ private func maskingQuads(in text: String) -> String {
     var rest = text[...]
     while let start = rest.firstIndex(where: \.isDigit) {
         masked += rest[..<start]
-        var run = rest[start...].prefix { $0.isDigit || $0 == "." || $0 == ":" }
-        while run.last?.isDigit == false { run.removeLast() }
-        let numbers = run.prefix { $0 != ":" }.split(separator: ".")
-        masked += numbers.count < 4 || IPAddress(numbers.joined(separator: "."))?.isNobodys == true ? run : "(address)"
+        var run = rest[start...].prefix { $0.isDigit || $0 == "." }
+        while run.last == "." { run.removeLast() }
         rest = rest[run.endIndex...]
+        let numbers = run.split(separator: ".")
+        guard numbers.count >= 4, IPAddress(numbers.joined(separator: "."))?.isNobodys != true else {
+            masked += run
+            continue
+        }
+        masked += "(address)"
+        // What is meant for a port.
+        while rest.first == ":", rest.dropFirst().first?.isDigit == true {
+            rest = rest.dropFirst().drop(while: \.isDigit)
+        }
     }
     return masked + rest
 }
@@ -59,7 +67,6 @@ extension Character {
 extension Substring {
     /// The address that this begins with, with the port behind it; none within a longer word, nor one that is nobody's.
     fileprivate func leadingAddress(after before: Character?) -> Substring? {
-        if contains("::"), contains(where: \.isDigit), IPAddress(String(self)) == nil { return self }
         if let before, before.isLetter || before.isNumber || before == "_" { return nil }
         // What ends a sentence, or leads to an errno's text, does not end an address.
         var text = self
@@ -68,7 +75,15 @@ extension Substring {
         // 192.0.2.1:53, and ::ffff:192.0.2.1
         guard let colon = text.lastIndex(of: ":") else { return nil }
         let parts = [text[..<colon], text[text.index(after: colon)...]].compactMap { IPAddress(String($0)) }
-        return parts.contains { $0.isV4 && !$0.isNobodys } ? text : nil
+        return parts.contains { $0.isV4 && !$0.isNobodys } || text.isNearlyV6 ? text : nil
+    }
+}
+
+extension Substring {
+    /// Groups as of an IPv6 address, though it is none.
+    fileprivate var isNearlyV6: Bool {
+        let groups = split(separator: ":")
+        return contains("::") && contains(where: \.isDigit) || groups.count > 3 && groups.contains { $0.count == 4 }
     }
 }
 

@@ -51,11 +51,11 @@ extension Refusal {
         self.init(
             couldNot: "write that into the ledger yet",
             because: "\(reason); it holds, and is written once it can be",
-            remedy: "\(Self.writable(directory)); do not ask a second time", exitCode: .unavailable)
+            remedy: "\(Self.remedyUnwritten(directory)); do not ask a second time", exitCode: .unavailable)
     }
 
     /// What to do about a ledger that cannot be written.
-    static func writable(_ directory: String) -> String {
+    static func remedyUnwritten(_ directory: String) -> String {
         "see that \(directory) is there, can be written and has room"
     }
 

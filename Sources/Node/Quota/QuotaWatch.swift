@@ -224,7 +224,7 @@ final class QuotaWatch: Sendable {
     private func tell(_ refusal: KernelError?) {
         guard let refusal else { return log.notice("the ledger is written again") }
         log.error(
-            "the ledger cannot be written: \(refusal); the count goes on in memory; next: \(Refusal.writable(directory))"
+            "the ledger cannot be written: \(refusal); the count goes on in memory; next: \(Refusal.remedyUnwritten(directory))"
         )
     }
 

@@ -101,7 +101,7 @@ extension HealthReport {
             return findings.compactMap { finding in
                 switch finding {
                 case .cannotWrite:
-                    Reason(.ledgerUnwritten, "the ledger cannot be written", remedy: Refusal.writable(directory))
+                    Reason(.ledgerUnwritten, "the ledger cannot be written", remedy: Refusal.remedyUnwritten(directory))
                 case .countersUnreadable:
                     Reason(.countersUnreadable, "the counters of what is used of the cap cannot be read")
                 // They tell of the count's past, or of a crash that is to come; the guard is asked for the uplink.

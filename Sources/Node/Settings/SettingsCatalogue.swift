@@ -113,7 +113,7 @@ extension Setting {
         },
         Setting(
             "log_format", \.logFormat,
-            meaning: "how a line of the log is written: logfmt, `key=value`, or json, one object a line",
+            meaning: "how a line of the log is written: logfmt (`key=value`) or json (one object a line)",
             example: "json", parse: choice),
     ]
 

@@ -118,7 +118,7 @@ extension StatusReport.Cap {
 // MARK: Clients
 
 extension Look.Client: Counted {
-    var identity: String { client + " " + (name ?? "") }
+    var identity: String { client }
     var beginning: Date? { nil }
 }
 

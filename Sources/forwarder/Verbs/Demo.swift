@@ -22,6 +22,6 @@ struct Demo: ParsableCommand {
         Build.warnIfSlow()
         let report = try inLab(couldNot: "show the demo") { () throws(LabFailure) in try playDemo(bytes: bytes) }
         try Output.answer(report, in: answer.form)
-        if !report.ok { throw Told(.bad) }
+        if !report.ok { throw AlreadyTold(.bad) }
     }
 }

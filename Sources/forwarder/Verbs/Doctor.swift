@@ -13,7 +13,7 @@ struct Doctor: ParsableCommand {
     func run() throws {
         let report = try DoctorReport(options.settings())
         try Output.answer(report, in: answer.form)
-        if !report.ok { throw Told(.bad) }
+        if !report.ok { throw AlreadyTold(.bad) }
     }
 }
 

@@ -30,7 +30,7 @@ struct Health: ParsableCommand {
         } else if !isWell {
             Output.say(report.reasons.map(\.because).joined(separator: "; "))
         }
-        guard isWell else { throw Told(.bad) }
+        guard isWell else { throw AlreadyTold(.bad) }
     }
 }
 

@@ -59,7 +59,7 @@ struct Leaktest: ParsableCommand {
             }
         }
         try Output.answer(report, in: answer.form)
-        if !report.ok { throw Told(.bad) }
+        if !report.ok { throw AlreadyTold(.bad) }
     }
 }
 

@@ -31,7 +31,7 @@ struct Quota: ParsableCommand {
             try Output.answer(report, in: answer.form)
             guard check, let limit = report.limitBytes else { return }
             let isUsedUp = (projected ? report.projectedBytes : report.usedBytes) >= limit
-            if isUsedUp || report.rateBitPerS == 0 { throw Told(.bad) }
+            if isUsedUp || report.rateBitPerS == 0 { throw AlreadyTold(.bad) }
         }
     }
 

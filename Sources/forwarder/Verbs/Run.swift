@@ -31,7 +31,7 @@ struct Run: ParsableCommand {
         } catch {
             guard node.settings.logFormat == .json, answer.form == .text else { throw error }
             Output.end(error, as: .json)
-            throw Told(error.exitCode)
+            throw AlreadyTold(error.exitCode)
         }
     }
 }

@@ -184,7 +184,7 @@ struct ControlServerTests {
             try FileManager.default.removeItem(atPath: (server.path as NSString).deletingLastPathComponent)
             #expect(refusal { try ControlClient.ask(.status, at: server.path) as StatusReport } != nil, "the control")
             // What was made anew and taken away before it was met waits for the next time.
-            while try !server.restore() { Thread.sleep(forTimeInterval: 0.001) }
+            for _ in 0..<2_000 where try !server.restore() { Thread.sleep(forTimeInterval: 0.001) }
             #expect(try ControlClient.ask(.status, at: server.path) as StatusReport == Examples.status)
         }
         #expect(try server.restore() == false)

@@ -27,7 +27,9 @@ struct MaskedTextTests {
         arguments: [
             ("203.0.113.10:53:53", "(address)"), ("203.0.113.10..5.", "(address)."), ("x_203.0.113.10", "x_(address)"),
             ("1.203.0.113.10", "(address)"), ("203.0.113.010", "(address)"), ("fwd203.0.113.10!", "fwd(address)!"),
-            ("2001:db8::77.5", "(address)"), ("d203.0.113.10", "d(address)"), ("99999.1.1.1", "(address)"),
+            ("2001:db8::77.5", "(address)"), ("53:203.0.113.010", "53:(address)"),
+            ("[fd7a:115c:a1e0:ab12:4843:cd96:6258]:53", "[(address)]"), ("a:b:c:d:e:f:0:1:fd7a", "(address)"),
+            ("d203.0.113.10", "d(address)"), ("99999.1.1.1", "(address)"),
         ])
     func nearly(text: String, expected: String) {
         #expect(maskingAddresses(in: text) == expected)
@@ -39,6 +41,7 @@ struct MaskedTextTests {
             "forwarding", "6.18.0", "at 02:37:01", "fwd-in: busy", "127.0.0.51:53", "::1", "0.0.0.0/0", "::/0",
             "eth0.7",
             "std::fade", "a: b", "decade: dead.", "", ".", ":", "/sys/fs/bpf", "1:2:3", "1.2.3", "fwd127.0.0.1",
+            "x ::1: y", "to ::1.", "02:42:ac:11:00:02",
         ])
     func kept(text: String) {
         #expect(maskingAddresses(in: text) == text)
