@@ -85,7 +85,7 @@ import Testing
             let (ending, message) = (child.terminate(), child.standardError)
             guard message.contains("because") else {
                 // One behind the start's last, or one that only tells.
-                #expect(message.contains(" forwarding "), "request \(number): \(message)")
+                #expect(message.contains("msg=forwarding "), "request \(number): \(message)")
                 _ = try lab.node.run([Binary.path.path, "down"])
                 continue
             }

@@ -32,7 +32,7 @@ import Testing
                 "inject=sendmsg:signal=KILL:when=\(number)", Binary.path.path, "run",
             ], capabilities: [.netAdmin, .bpf, .sysPtrace])
         child.waitForForwarding()
-        let hasForwarded = child.standardError.contains(" forwarding ")
+        let hasForwarded = child.standardError.contains("msg=forwarding ")
         child.terminate()
         return !hasForwarded
     }

@@ -28,7 +28,7 @@ import Testing
             #expect(held.goesOn())
         }
         withExtendedLifetime(echo) {}
-        #expect(forwarder.child.standardError.components(separatedBy: " forwarding ").count == 5)
+        #expect(forwarder.child.standardError.components(separatedBy: "msg=forwarding ").count == 5)
     }
 
     @Test("another exit address ends the flows of the old one, and new ones leave by the new")
@@ -277,7 +277,7 @@ import Testing
         try told("settings read again")
         try eventually { try node.status().flows.capacity == 65_536 }
         // A new table is a new session, which says when it forwards.
-        try eventually { node.child.standardError.components(separatedBy: " forwarding ").count == 3 }
+        try eventually { node.child.standardError.components(separatedBy: "msg=forwarding ").count == 3 }
         try eventually { try lab.client.ping(lab.internetAddress.v6, count: 1, upTo: 1) == 1 }
         #expect(try lab.client.ping(lab.internetAddress.v4, count: 1, upTo: 1) == 0, "kept for the node itself")
         #expect(try lab.node.run(["ip", "rule"]).contains("from all to 203.0.113.0/24 iif tailscale0 lookup main"))

@@ -14,6 +14,17 @@ import Testing
         try lab.node.run(["mkdir", "/run/state"])
         // Where the fake clock keeps what a process that is killed leaves.
         try lab.node.run(["mount", "-t", "tmpfs", "tmpfs", "/dev/shm"])
+        try still(lab.node, lab.vpnEdge, knowing: "10.64.0.1", of: lab.internet, "eth0")
+        try still(lab.internet, "eth0", knowing: lab.exitAddress.v4, of: lab.node, lab.vpnEdge)
+    }
+
+    /// Has a host send nothing but what it is given: no question for a router or a neighbour falls between two counts.
+    private func still(
+        _ host: LabHost, _ edge: String, knowing address: String, of other: LabHost, _ end: String
+    ) throws {
+        let station = try other.run(["cat", "/sys/class/net/\(end)/address"]).dropLast()
+        try host.write("1", to: "/proc/sys/net/ipv6/conf/\(edge)/disable_ipv6")
+        try host.ip("neighbour replace \(address) lladdr \(station) dev \(edge) nud permanent")
     }
 
     private func set(_ moment: Date) throws {
@@ -87,7 +98,8 @@ import Testing
             #expect(ending.periodStart == start && ending.periodEnd == end && ending.usedBytes > 100)
             used.append(ending.usedBytes)
         }
-        #expect(try Int(used.reduce(0, +)) == truth() + before)
+        let (billed, passed) = (Int(used.reduce(0, +)), try truth() + before)
+        #expect(billed == passed)
         #expect(node.stop() == .exited(0))
         #expect(try quota().history.count == min(12, periods.count - 1))
     }

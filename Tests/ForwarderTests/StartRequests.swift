@@ -25,8 +25,10 @@ struct StartRequests {
 }
 
 extension ChildProcess {
-    /// Returns when it says that it forwards, or has ended.
+    /// Returns when it says that it forwards, or has ended, or half a minute has passed.
     func waitForForwarding() {
-        while wait(upTo: .milliseconds(5)) == nil, !standardError.contains(" forwarding ") {}
+        for _ in 0..<6_000 where !standardError.contains("msg=forwarding ") {
+            if wait(upTo: .milliseconds(5)) != nil { return }
+        }
     }
 }
