@@ -13,8 +13,9 @@ struct Target {
         guard named.count == 1 || (named.isEmpty && request.version == .http1_0) else { return nil }
         var host = named.first.map { $0[...] }
         var uri = request.uri[...]
-        if uri.lowercased().hasPrefix("http://") {
-            let rest = uri.dropFirst("http://".count)
+        let scheme = "http://"
+        if uri.prefix(scheme.count).lowercased() == scheme {
+            let rest = uri.dropFirst(scheme.count)
             host = rest.prefix { $0 != "/" && $0 != "?" }
             uri = rest.dropFirst(host?.count ?? 0)
         }

@@ -67,16 +67,23 @@ static inline int clinux_socket_limit(int fd, int milliseconds) {
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ? -errno : 0;
 }
 
-/* Bound, and listening if it is a stream. IPv6 sockets take IPv6 only. */
-static inline int clinux_socket_bind(int type, const char *address, uint16_t port) {
+/* Bound as a server's is: what was a connection's a moment ago may be taken. `v6_only` is of IPv6 sockets (ipv6(7)). */
+static inline int clinux_socket_bound(int type, const char *address, uint16_t port, int v6_only) {
     struct sockaddr_storage endpoint;
     socklen_t length = clinux_endpoint_parse(address, port, &endpoint);
     if (length == 0) return -EINVAL;
     int fd = socket(endpoint.ss_family, type | SOCK_CLOEXEC, 0), on = 1;
     if (fd < 0) return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (endpoint.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (endpoint.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
     if (bind(fd, (struct sockaddr *)&endpoint, length) < 0) return clinux_socket_close_with(fd, errno);
+    return fd;
+}
+
+/* Bound, and listening if it is a stream. IPv6 sockets take IPv6 only. */
+static inline int clinux_socket_bind(int type, const char *address, uint16_t port) {
+    int fd = clinux_socket_bound(type, address, port, 1);
+    if (fd < 0) return fd;
     if ((type & 0xf) == SOCK_STREAM && listen(fd, 4096) < 0) return clinux_socket_close_with(fd, errno);
     return fd;
 }
@@ -86,13 +93,8 @@ static inline int clinux_socket_bind(int type, const char *address, uint16_t por
  * somebody listens. As for a server, `::` is every address, IPv4's too.
  */
 static inline int clinux_socket_try_bind(const char *address, uint16_t port) {
-    struct sockaddr_storage endpoint;
-    socklen_t length = clinux_endpoint_parse(address, port, &endpoint);
-    if (length == 0) return -EINVAL;
-    int fd = socket(endpoint.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    if (fd < 0) return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&endpoint, length) < 0) return clinux_socket_close_with(fd, errno);
+    int fd = clinux_socket_bound(SOCK_STREAM, address, port, 0);
+    if (fd < 0) return fd;
     close(fd);
     return 0;
 }

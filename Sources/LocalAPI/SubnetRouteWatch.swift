@@ -40,7 +40,12 @@ package final class SubnetRouteWatch: Sendable {
     }
 
     /// Asks at another socket from the next time on.
-    package func move(to socket: String) { current.withLock { $0.socket = socket } }
+    package func move(to socket: String) {
+        current.withLock { answer in
+            // Why the other did not tell is nothing of this one's.
+            if answer.socket != socket { (answer.socket, answer.failure) = (socket, nil) }
+        }
+    }
 
     /// Asks no more.
     package func end() { try? group.syncShutdownGracefully() }

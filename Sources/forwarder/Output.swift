@@ -111,13 +111,15 @@ enum Output {
         _exit(refusal.exitCode.rawValue)
     }
 
-    /// Why a node ends: a line of its log for a machine, lines of their own for a person. Without the log's lock, which
-    /// another thread may have and wait with.
+    /// Why a node ends: a line of its log for a machine, lines of their own for a person. It does not wait for the log's
+    /// lock, which another thread may have and wait with.
     static func end(_ refusal: Refusal, as format: LogFormat) {
         switch format {
         case .logfmt: say("\(refusal)")
         case .json:
-            _ = send(Array((LogLine(refusal).text(format) + "\n").utf8), to: STDERR_FILENO, within: patience)
+            let isTorn = lost.withLockIfAvailable { $0.isTorn } ?? false
+            let line = (isTorn ? "\n" : "") + LogLine(refusal).text(format) + "\n"
+            _ = send(Array(line.utf8), to: STDERR_FILENO, within: patience)
         }
     }
 

@@ -3,7 +3,8 @@ import Lab
 import LinuxSystem
 import Synchronization
 
-/// What `forwarder monitor` shows a person at the node, and its metrics tell Prometheus, while a client downloads as fast as its stage of the cap allows.
+/// What `forwarder monitor` shows a person at the node, and its metrics tell Prometheus, while a client downloads as fast as
+/// its stage of the cap allows.
 struct Sight {
     /// Line by line, addresses masked.
     let picture: [String]
