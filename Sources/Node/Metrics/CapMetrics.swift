@@ -46,7 +46,11 @@ extension Metric {
             "forwarder_queue_delay_seconds", .gauge, unit: .seconds,
             "How long packets waited that left of late: on the average, and the longest of this second and the last.",
             by: directions + [MetricLabel("statistic", ["mean", "longest"])]
-        ) { $0.queues.map { $0.flatMap { [.real($0.delayMeanMs / 1000), .real($0.delayLongestMs / 1000)] } } },
+        ) { scrape in
+            // Whole microseconds, which a division by a thousand would tell with sixteen digits.
+            func seconds(_ milliseconds: Double) -> MetricValue { .real((milliseconds * 1_000).rounded() / 1_000_000) }
+            return scrape.queues.map { $0.flatMap { [seconds($0.delayMeanMs), seconds($0.delayLongestMs)] } }
+        },
         Metric(
             "forwarder_queue_marked_packets", .counter, unit: .packets,
             "Packets that told their receiver of congestion (ECN) in place of being dropped.", by: directions
